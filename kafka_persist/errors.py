@@ -1,0 +1,181 @@
+"""The error tree: one root, families by whose fault it is, and in each message what to do next.
+
+* `UsageError`: the caller did something that cannot work. Nothing was stored.
+* `WriteError`: the fate of a write (fenced: certainly not stored; unknown: a new claim decides).
+* `BrokerError`: the broker, the network or the topic's settings. `retriable` says whether waiting may help.
+* `StoredDataError`: what is stored is not what was written. Never retried, never skipped in silence.
+
+Foreign exceptions (librdkafka, kazoo, cbor2) never leave the library.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
+
+import trio
+
+if TYPE_CHECKING:
+    from .model import Rejection
+
+    WriteResult: TypeAlias = "Rejection | WriteError | None"
+
+
+def printable(text: str, limit: int = 80) -> str:
+    """Quote `text` for a one-line message: control characters escaped, cut after `limit` characters."""
+    shown = text if len(text) <= limit else f"{text[:limit]}… ({len(text)} characters)"
+    return ascii(shown) if not shown.isprintable() else repr(shown)
+
+
+class PersistenceError(Exception):
+    """Root of all errors that this library raises."""
+
+    retriable: ClassVar[bool] = False
+    """Whether the same call may succeed later without anybody changing anything but the broker's health."""
+
+
+# --- the caller's fault ------------------------------------------------------------------------------------------
+
+
+class UsageError(PersistenceError):
+    """The call cannot work as it was made; nothing was stored."""
+
+
+class ConfigError(UsageError, ValueError):
+    """A configuration key or value is unknown, illegal or contradicts another one."""
+
+
+class InvalidPersistenceId(UsageError, ValueError):  # noqa: N818 - named as the state, like the standard KeyError family
+    """The persistence id is empty, too long, not encodable, or reserved for topics of another role."""
+
+
+class PersistenceIdCollision(UsageError):  # noqa: N818
+    """Two persistence ids share one topic (only possible with ``naming = "seed"``); the second one is refused."""
+
+
+class SequenceNrConflict(UsageError, ValueError):  # noqa: N818
+    """A write does not start above the highest sequence number of its id; nothing of it was stored."""
+
+
+class UnsupportedOperation(UsageError):  # noqa: N818
+    """The store declares that it cannot do this (see its `capabilities`); nothing was changed."""
+
+
+class SerializationError(UsageError, ValueError):
+    """A value cannot be encoded: its type is not registered, or a field has no CBOR form."""
+
+
+class EntityAlreadyOpen(UsageError):  # noqa: N818
+    """The persistence id is already open as an entity in this `Persistence`; share that one instead."""
+
+
+class StoreClosed(UsageError, trio.ClosedResourceError):  # noqa: N818
+    """The journal, store, entity or view was used after its ``async with`` block ended."""
+
+
+# --- outcomes of a write -----------------------------------------------------------------------------------------
+
+
+class WriteError(PersistenceError):
+    """A write that did not simply succeed.
+
+    Attributes:
+        results: one element per `AtomicWrite` of the call, in order: None (stored), a `Rejection`, or the
+            `WriteError` of that write. Empty if the error came before any write was handed over.
+    """
+
+    def __init__(self, message: str, *, results: Sequence[WriteResult] = ()) -> None:
+        super().__init__(message)
+        self.results: tuple[WriteResult, ...] = tuple(results)
+
+
+class WriterFenced(WriteError):  # noqa: N818
+    """Another writer took the id over, or this writer never claimed it; certainly not stored.
+
+    Stop this entity. To go on, claim the id anew (open the entity again), which fences the other writer.
+    """
+
+
+class WriteOutcomeUnknown(WriteError):  # noqa: N818
+    """The write may or may not be stored; this writer is finished for the id.
+
+    Recover: a new claim decides the question once and for all readers.
+    """
+
+
+# --- the broker's answer -----------------------------------------------------------------------------------------
+
+
+class BrokerError(PersistenceError):
+    """The broker, the network, or the settings of a topic."""
+
+
+class ConnectError(BrokerError, ConnectionError):
+    """No broker answered within the configured time; the message carries the client's last reasons."""
+
+    retriable = True
+
+
+class AuthenticationError(BrokerError):
+    """The broker refused the credentials, or TLS could not be set up."""
+
+
+class AuthorizationError(BrokerError, PermissionError):
+    """The principal lacks an ACL for the topic or operation that the message names."""
+
+
+class TopicSettingsRefused(BrokerError):  # noqa: N818
+    """A topic's settings would lose data (named in the message) and the policy refuses them."""
+
+
+class TopicMissing(BrokerError, LookupError):  # noqa: N818
+    """A topic does not exist and its creation is not allowed."""
+
+
+class RecoveryStalled(BrokerError, TimeoutError):  # noqa: N818
+    """Reading made no progress within the configured time although the log has more records."""
+
+    retriable = True
+
+
+class JournalBroken(BrokerError, trio.BrokenResourceError):  # noqa: N818
+    """A background part of the store failed; its cause is chained. Leave the block and open the store again."""
+
+
+# --- what is stored ----------------------------------------------------------------------------------------------
+
+
+class StoredDataError(PersistenceError):
+    """What is stored cannot be what was written. That id fails; other ids go on."""
+
+
+class CorruptRecord(StoredDataError):  # noqa: N818
+    """A record does not decode, fails its checksum, or contradicts the record that it extends."""
+
+
+class UnsupportedEnvelope(StoredDataError):  # noqa: N818
+    """A record was written in a format version that this release does not know; upgrade the library."""
+
+
+class ForeignEvent(StoredDataError):  # noqa: N818
+    """A record in this id's log belongs to another id."""
+
+
+class UnknownManifest(StoredDataError, LookupError):  # noqa: N818
+    """A stored payload names a type or version that is not registered with this store's serializer."""
+
+
+class PayloadUnreadable(StoredDataError, ValueError):  # noqa: N818
+    """A stored payload of a registered type cannot be turned back into that type."""
+
+
+class JournalTruncated(StoredDataError):  # noqa: N818
+    """The log is shorter than this process knows it was: acknowledged records were lost by the broker."""
+
+
+class JournalHeadLost(StoredDataError):  # noqa: N818
+    """Events that nobody deleted are missing at the start of the log (retention, or a foreign deletion)."""
+
+
+class SnapshotUnreadable(StoredDataError):  # noqa: N818
+    """The newest matching snapshot exists but cannot be read; never reported as "no snapshot"."""
