@@ -1,0 +1,1 @@
+"""The stores in memory: `backend` holds the data, `journal` and `snapshots` the rules. See `kafka_persist.memory`."""
