@@ -1,0 +1,59 @@
+"""A real Kafka for tests: `TestServer`, its settings, its errors, and pytest fixtures.
+
+    server, settings     what to ask for: TestServer, TestServerSettings, Mode
+    nodes                brokers and ZooKeeper as processes to kill, pause and start again
+    _engines             where a server comes from: java, docker, external
+    _supervisor          nothing outlives the test process (the watchdog's side: _watchdog)
+    plugin               pytest fixtures
+
+Importing this package imports nothing else: its names are loaded when they are first used, because pytest imports
+the plugin, and with it this package, in every run.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ._trio import open_test_server as open_test_server
+    from .errors import InvalidSettings as InvalidSettings
+    from .errors import PortInUse as PortInUse
+    from .errors import ServerFailed as ServerFailed
+    from .errors import ServerStateError as ServerStateError
+    from .errors import ServerUnavailable as ServerUnavailable
+    from .errors import TestServerError as TestServerError
+    from .modes import Mode as Mode
+    from .nodes import Broker as Broker
+    from .nodes import ZooKeeper as ZooKeeper
+    from .server import TestServer as TestServer
+    from .settings import TestServerSettings as TestServerSettings
+
+_HOMES = {
+    "Broker": ".nodes",
+    "InvalidSettings": ".errors",
+    "Mode": ".modes",
+    "PortInUse": ".errors",
+    "ServerFailed": ".errors",
+    "ServerStateError": ".errors",
+    "ServerUnavailable": ".errors",
+    "TestServer": ".server",
+    "TestServerError": ".errors",
+    "TestServerSettings": ".settings",
+    "ZooKeeper": ".nodes",
+    "open_test_server": "._trio",
+}
+
+__all__ = sorted(_HOMES)  # noqa: PLE0605 - a sorted list is a list
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOMES[name], __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

@@ -1,0 +1,1 @@
+"""Where a server comes from: `java` (processes of our own), `docker` (the official image), `external` (addresses given)."""

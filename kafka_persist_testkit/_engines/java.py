@@ -1,0 +1,160 @@
+"""The `java` engine: ZooKeeper and brokers as processes of our own, on loopback ports that nobody else has.
+
+Ports are chosen before anything starts, because Kafka must know its own. If somebody else takes one in between, the process that
+wanted it ends; we see that the port is taken, and start all over with other ports (not if the user asked for a number).
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+from .. import _ports, _zookeeper_wire
+from .._broker_config import Member, check_properties
+from .._probe import open_probe
+from .._storage import make_directories
+from .._supervisor import Supervisor
+from ..errors import PortInUse, ServerFailed
+from ..modes import Mode
+from ..nodes import Broker, Node, ZooKeeper, wait_until_ready
+from .base import Cluster, Request
+from .commands import broker_launch, zookeeper_launch
+from .distribution import Distribution, find_distribution
+from .kraft import format_directories
+from .plan import Plan, fixed_ports, make_plan
+
+_ATTEMPTS = 5
+_ASK_FOR = 0.25
+
+
+def start_java(request: Request) -> JavaCluster:
+    """Start a cluster and wait until all of it answers.
+
+    Raises:
+        ServerUnavailable: No Kafka or no Java can be had.
+        InvalidSettings: The settings do not go together.
+        PortInUse: A port that was asked for by number is taken.
+        ServerFailed: A process ended, or did not answer in time.
+    """
+    check_properties(request.settings.properties)
+    distribution = find_distribution(request.mode, request.kafka_home)
+    fixed = fixed_ports(request.settings, request.mode)
+    for port in fixed:
+        if not _ports.is_free(port):
+            raise _taken(port)
+    for attempt in range(1, _ATTEMPTS + 1):
+        cluster = JavaCluster(request, distribution)
+        try:
+            cluster.start()
+        except ServerFailed as error:
+            cluster.close()
+            taken = {port for port in cluster.plan.ports if not _ports.is_free(port)}
+            if not taken:
+                raise
+            if attempt == _ATTEMPTS or fixed & taken:
+                raise _taken(min(taken)) from error
+        except BaseException:
+            cluster.close()
+            raise
+        else:
+            return cluster
+    raise AssertionError  # the last attempt returned or raised
+
+
+def _taken(port: int) -> PortInUse:
+    return PortInUse(f"port {port} is taken by another process; port=None chooses a free one")
+
+
+class JavaCluster(Cluster):
+    """A running cluster of Java processes.
+
+    Args:
+        request: What the user asked for.
+        distribution: Kafka and Java.
+    """
+
+    engine = "java"
+
+    def __init__(self, request: Request, distribution: Distribution) -> None:
+        directories = make_directories(request.data_dir, request.storage, keep=request.keep_data)
+        self._supervisor = Supervisor(remove=directories.private)
+        self._request = request
+        self._distribution = distribution
+        self.plan = make_plan(request, directories)
+        self.kafka_version = distribution.kafka_version
+        self.bootstrap_servers = ",".join(f"{_ports.LOOPBACK}:{member.port}" for member in self.plan.members)
+        self.zookeeper_connect = self.plan.zookeeper_connect
+        self.data_dir = directories.data
+        self.zookeeper = self._zookeeper() if request.mode is Mode.ZOOKEEPER else None
+        self.brokers = [self._broker(member) for member in self.plan.members]
+
+    @property
+    def nodes(self) -> list[Node]:
+        """All processes, in the order in which they are stopped: whoever needs the others goes first."""
+        return [*self.brokers, *([self.zookeeper] if self.zookeeper else [])]
+
+    def start(self) -> None:
+        """Start everything at once and wait until all of it answers."""
+        self.plan.write_files()
+        if self.plan.mode is Mode.KRAFT:
+            format_directories(self.plan, self._distribution, self._supervisor)
+        for node in reversed(self.nodes):
+            node.spawn()
+        wait_until_ready(self.nodes, self._request.startup_timeout)
+
+    def stop(self) -> None:
+        try:
+            self._stop_processes()
+        finally:
+            self.close()
+
+    def restart(self, *, keep_data: bool) -> None:
+        self._stop_processes()
+        if not keep_data:
+            self.plan.remove_data()
+        self.start()
+
+    def logs(self, tail: int) -> list[str]:
+        return [f"{node.name}: {line}" for node in reversed(self.nodes) for line in node.logs(tail)]
+
+    def close(self) -> None:
+        """Kill what runs and remove what is private. Idempotent."""
+        self._supervisor.close()
+
+    def _stop_processes(self) -> None:
+        for node in self.nodes:
+            node.stop()
+
+    def _zookeeper(self) -> ZooKeeper:
+        return ZooKeeper(
+            zookeeper_launch(self.plan, self._distribution),
+            self._supervisor,
+            is_ready=partial(_zookeeper_wire.is_serving, self.plan.zookeeper_port),
+            startup_timeout=self._request.startup_timeout,
+            stop_grace=self._request.stop_grace,
+        )
+
+    def _broker(self, member: Member) -> Broker:
+        return Broker(
+            member.broker_id,
+            broker_launch(self.plan, self._distribution, member, self._request.java_options),
+            self._supervisor,
+            is_ready=partial(_is_ready, self.plan, member),
+            before_start=partial(_forget, self.plan, member),
+            startup_timeout=self._request.startup_timeout,
+            stop_grace=self._request.stop_grace,
+        )
+
+
+def _is_ready(plan: Plan, member: Member) -> bool:
+    """Whether a broker answers at its port and its cluster knows it."""
+    if _ports.is_free(member.port):
+        return False  # nobody listens yet: no need to make a client
+    with open_probe(f"{_ports.LOOPBACK}:{member.port}") as probe:
+        return member.broker_id in probe.brokers(_ASK_FOR)
+
+
+def _forget(plan: Plan, member: Member) -> None:
+    """A killed broker's registration would keep its successor from starting."""
+    if plan.mode is Mode.ZOOKEEPER:
+        _zookeeper_wire.forget_broker(plan.zookeeper_port, member.broker_id)

@@ -1,0 +1,79 @@
+"""Questions to a running broker. The only module of the test kit that imports confluent_kafka.
+
+Its clients log into the void (`logger=`; librdkafka would write to stderr, and a broker that is just starting gives it much to
+say) and are closed after use.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic
+
+_silent = logging.Logger("kafka_persist_testkit.probe")  # noqa: LOG001 - must not propagate anywhere
+_silent.addHandler(logging.NullHandler())
+
+_QUICK = {
+    "reconnect.backoff.ms": 20,
+    "reconnect.backoff.max.ms": 100,
+    "socket.connection.setup.timeout.ms": 2_000,
+    "socket.timeout.ms": 10_000,
+}
+
+
+class Probe:
+    """Asks one cluster, over one client that stays connected while a server starts.
+
+    Args:
+        admin: The client, which whoever made it closes.
+    """
+
+    def __init__(self, admin: AdminClient) -> None:
+        self._admin = admin
+
+    def brokers(self, seconds: float) -> frozenset[int]:
+        """The ids of the brokers that the cluster's metadata names; empty if nobody answers within `seconds`."""
+        try:
+            metadata = self._admin.list_topics(timeout=seconds)
+        except KafkaException:
+            return frozenset()
+        finally:
+            self._admin.poll(0)  # serves the client's log lines, which would pile up
+        return frozenset(metadata.brokers)
+
+    def create_topics(
+        self, names: Sequence[str], partitions: int, replication: int, config: Mapping[str, str], seconds: float
+    ) -> None:
+        """Create topics in one request and wait until they are created.
+
+        Raises:
+            KafkaException: The broker refuses one of them.
+        """
+        topics = [
+            NewTopic(name, num_partitions=partitions, replication_factor=replication, config=dict(config))
+            for name in names
+        ]
+        for future in self._admin.create_topics(topics, operation_timeout=seconds).values():
+            future.result()
+
+    def broker_config(self, broker_id: int) -> dict[str, str | None]:
+        """The properties that a broker runs with."""
+        resource = ConfigResource(ConfigResource.Type.BROKER, str(broker_id))
+        (future,) = self._admin.describe_configs([resource]).values()
+        return {name: entry.value for name, entry in future.result().items()}
+
+
+@contextmanager
+def open_probe(bootstrap_servers: str, config: Mapping[str, str] | None = None) -> Iterator[Probe]:
+    """Open a probe, closed at the end.
+
+    Args:
+        bootstrap_servers: Where to ask, comma separated.
+        config: Further client properties (security, for example).
+    """
+    settings = {**_QUICK, **(config or {}), "bootstrap.servers": bootstrap_servers}
+    with AdminClient(settings, logger=_silent) as admin:
+        yield Probe(admin)

@@ -1,0 +1,115 @@
+"""The few questions that a test server has for ZooKeeper, in ZooKeeper's own protocol.
+
+By hand because they are five and the client library is an optional extra that needs threads: a connection is opened, asked and
+closed. Every number is big-endian; a text or a blob is its length and its bytes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import struct
+from types import TracebackType
+from typing import Self
+
+from ._ports import LOOPBACK
+
+_DELETE, _GET_DATA, _CLOSE = 2, 4, -11
+_NO_NODE = -101
+_SESSION_MILLISECONDS = 10_000
+
+
+def is_serving(port: int, seconds: float = 1.0) -> bool:
+    """Whether a ZooKeeper on this port says that it is all right."""
+    try:
+        with socket.create_connection((LOOPBACK, port), timeout=seconds) as connection:
+            connection.sendall(b"ruok")
+            return connection.recv(4) == b"imok"
+    except OSError:
+        return False
+
+
+def forget_broker(port: int, broker_id: int) -> None:
+    """Remove the registration that a killed broker has left, and its office as controller.
+
+    ZooKeeper keeps both until the dead broker's session times out, and until then a new broker of the same id refuses to
+    start. Only to be called when the broker's process has certainly ended.
+
+    Args:
+        port: ZooKeeper's.
+        broker_id: The dead broker.
+    """
+    with _Session(port) as session:
+        session.delete(f"/brokers/ids/{broker_id}")
+        controller = session.read("/controller")
+        if controller is not None and json.loads(controller).get("brokerid") == broker_id:
+            session.delete("/controller")
+
+
+def is_registered(port: int, broker_id: int) -> bool:
+    """Whether a broker of this id is registered."""
+    with _Session(port) as session:
+        return session.read(f"/brokers/ids/{broker_id}") is not None
+
+
+class _Session:
+    """One short ZooKeeper session."""
+
+    def __init__(self, port: int) -> None:
+        self._connection = socket.create_connection((LOOPBACK, port), timeout=_SESSION_MILLISECONDS / 1000)
+
+    def __enter__(self) -> Self:
+        # protocol version, last transaction seen, timeout, session id, password of 16 bytes, read-only
+        self._send(struct.pack(">iqiq", 0, 0, _SESSION_MILLISECONDS, 0) + _blob(bytes(16)) + b"\0")
+        self._receive()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._connection, contextlib.suppress(OSError):
+            self._ask(_CLOSE, b"")
+
+    def read(self, path: str) -> bytes | None:
+        """Return a node's data, or None if there is no such node."""
+        answer = self._ask(_GET_DATA, _blob(path.encode()) + b"\0")  # no watch
+        if answer is None:
+            return None
+        (length,) = struct.unpack_from(">i", answer)
+        return answer[4 : 4 + max(length, 0)]
+
+    def delete(self, path: str) -> None:
+        """Delete a node, of whatever version; nothing happens if there is none."""
+        self._ask(_DELETE, _blob(path.encode()) + struct.pack(">i", -1))
+
+    def _ask(self, kind: int, body: bytes) -> bytes | None:
+        """Return the body of the answer, or None if there is no such node."""
+        self._send(struct.pack(">ii", 1, kind) + body)
+        answer = self._receive()
+        _, _, error = struct.unpack_from(">iqi", answer)
+        if error == _NO_NODE:
+            return None
+        if error:
+            raise OSError(f"ZooKeeper answers with error {error}")
+        return answer[16:]
+
+    def _send(self, frame: bytes) -> None:
+        self._connection.sendall(_blob(frame))
+
+    def _receive(self) -> bytes:
+        (length,) = struct.unpack(">i", self._exactly(4))
+        return self._exactly(length)
+
+    def _exactly(self, count: int) -> bytes:
+        data = b""
+        while len(data) < count:
+            chunk = self._connection.recv(count - len(data))
+            if not chunk:
+                raise ConnectionResetError("ZooKeeper closed the connection")
+            data += chunk
+        return data
+
+
+def _blob(data: bytes) -> bytes:
+    return struct.pack(">i", len(data)) + data

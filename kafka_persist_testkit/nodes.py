@@ -1,0 +1,226 @@
+"""One server process, a broker or ZooKeeper, and what a test can do to it."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import attrs
+
+from ._supervisor import Supervisor
+from .errors import ServerFailed
+
+_TAIL_IN_ERRORS = 25
+_ASK_AGAIN = 0.02
+
+
+@attrs.frozen(kw_only=True)
+class Launch:
+    """How a process is started, the same way each time.
+
+    Attributes:
+        name: What messages call it.
+        argv: Its command line.
+        config_path: The configuration file that it reads.
+        log_path: Where its output goes.
+        port: Where it listens.
+        env: Its environment.
+    """
+
+    name: str
+    argv: Sequence[str]
+    config_path: Path
+    log_path: Path
+    port: int
+    env: Mapping[str, str] = attrs.field(repr=False)
+
+
+class Node:
+    """A process of the test server that a test can stop, kill, pause and start again (same port, same data).
+
+    Every method returns when it is done: `kill` and `stop` when the process has ended, `start` when it answers.
+    """
+
+    def __init__(
+        self,
+        launch: Launch,
+        supervisor: Supervisor,
+        *,
+        is_ready: Callable[[], bool],
+        before_start: Callable[[], None] = lambda: None,
+        startup_timeout: float,
+        stop_grace: float,
+    ) -> None:
+        self._launch = launch
+        self._supervisor = supervisor
+        self._is_ready = is_ready
+        self._before_start = before_start
+        self._startup_timeout = startup_timeout
+        self._stop_grace = stop_grace
+        self._paused = False
+
+    def __repr__(self) -> str:
+        state = "paused" if self._paused else "running" if self.is_running else "down"
+        return f"<{type(self).__name__} {self.name} port={self.port} {state}>"
+
+    @property
+    def name(self) -> str:
+        """What messages and log files call it."""
+        return self._launch.name
+
+    @property
+    def port(self) -> int:
+        """Where it listens on the loopback address, also after a restart."""
+        return self._launch.port
+
+    @property
+    def pid(self) -> int | None:
+        """Its process id while it runs."""
+        return self._supervisor.pid(self.name)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether its process exists; a paused one does."""
+        return self._supervisor.is_running(self.name)
+
+    @property
+    def exit_code(self) -> int | None:
+        """How it ended (negative: the signal), None while it runs."""
+        return self._supervisor.exit_code(self.name)
+
+    @property
+    def config_path(self) -> Path:
+        """The configuration file that it was started with."""
+        return self._launch.config_path
+
+    def logs(self, tail: int = 200) -> list[str]:
+        """Return its last log lines.
+
+        Args:
+            tail: How many at most.
+        """
+        try:
+            with self._launch.log_path.open(encoding="utf-8", errors="replace") as lines:
+                return [line.rstrip("\n") for line in deque(lines, maxlen=tail)]
+        except FileNotFoundError:
+            return []
+
+    def start(self) -> None:
+        """Start it and wait until it answers; returns at once if it runs already.
+
+        Raises:
+            ServerFailed: It ended, or did not answer in time.
+        """
+        if not self.is_running:
+            self._before_start()
+            self.spawn()
+        wait_until_ready([self], self._startup_timeout)
+
+    def stop(self) -> None:
+        """Ask it to end (SIGTERM), kill it if it has not ended soon; returns when it has ended."""
+        self.resume()
+        self._supervisor.signal(self.name, signal.SIGTERM)
+        if not self._supervisor.wait_exit(self.name, self._stop_grace):
+            self.kill()
+
+    def kill(self) -> None:
+        """End it at once, as a crash would (SIGKILL); returns when it has ended."""
+        self._supervisor.signal(self.name, signal.SIGKILL)
+        self._supervisor.wait_exit(self.name, self._startup_timeout)
+        self._paused = False
+
+    def pause(self) -> None:
+        """Freeze it (SIGSTOP): it keeps its connections and answers nothing."""
+        self._supervisor.signal(self.name, signal.SIGSTOP)
+        self._paused = self.is_running
+
+    def resume(self) -> None:
+        """Let a paused one go on (SIGCONT)."""
+        self._supervisor.signal(self.name, signal.SIGCONT)
+        self._paused = False
+
+    def restart(self) -> None:
+        """Stop it and start it again."""
+        self.stop()
+        self.start()
+
+    def spawn(self) -> None:
+        """Start its process without waiting for an answer."""
+        launch = self._launch
+        self._paused = False
+        self._supervisor.spawn(
+            launch.name, launch.argv, cwd=launch.config_path.parent, env=launch.env, log=launch.log_path
+        )
+
+    def is_ready(self) -> bool:
+        """Whether it answers as it should."""
+        return self._is_ready()
+
+    def raise_if_ended(self) -> None:
+        """Raise if the process is not there.
+
+        Raises:
+            ServerFailed: With its exit code and last log lines.
+        """
+        if not self.is_running:
+            reason = self._supervisor.spawn_error(self.name)
+            raise self.failure(reason or f"ended with {_describe_exit(self.exit_code)}")
+
+    def failure(self, what: str) -> ServerFailed:
+        """Make the error that says what is wrong with this process and shows its last log lines."""
+        tail = tuple(self.logs(_TAIL_IN_ERRORS))
+        shown = "\n".join(f"    {line}" for line in tail) or "    (nothing)"
+        message = f"{self.name} {what}\n  configuration: {self.config_path}\n  last log lines:\n{shown}"
+        return ServerFailed(
+            message, process=self.name, exit_code=self.exit_code, log_tail=tail, config_path=self.config_path
+        )
+
+
+class Broker(Node):
+    """A Kafka broker of the test server."""
+
+    def __init__(self, broker_id: int, launch: Launch, supervisor: Supervisor, **node: object) -> None:
+        super().__init__(launch, supervisor, **node)  # type: ignore[arg-type]
+        self._broker_id = broker_id
+
+    @property
+    def broker_id(self) -> int:
+        """Its id, as in the cluster's metadata."""
+        return self._broker_id
+
+
+class ZooKeeper(Node):
+    """The ZooKeeper of the test server."""
+
+
+def wait_until_ready(nodes: Sequence[Node], seconds: float, watched: Sequence[Node] = ()) -> None:
+    """Ask until every node answers.
+
+    Args:
+        nodes: Whom to ask.
+        seconds: How long to go on asking.
+        watched: Further processes that must not end meanwhile.
+
+    Raises:
+        ServerFailed: One of the processes ended (at once), or one did not answer in time.
+    """
+    deadline = time.monotonic() + seconds
+    waiting = deque(nodes)
+    while waiting:
+        for node in (*nodes, *watched):
+            node.raise_if_ended()
+        if waiting[0].is_ready():
+            waiting.popleft()
+        elif time.monotonic() > deadline:
+            raise waiting[0].failure(f"did not answer within {seconds:g} s (startup_timeout raises the limit)")
+        else:
+            waiting[0]._supervisor.wait_exit(waiting[0].name, _ASK_AGAIN)
+
+
+def _describe_exit(code: int | None) -> str:
+    if code is None:
+        return "no exit code"
+    return f"exit code {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"
