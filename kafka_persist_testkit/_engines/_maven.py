@@ -33,7 +33,8 @@ def with_dependencies(coordinates: Sequence[str], into: Path) -> list[str]:
         into: Where the descriptions (POMs) are kept.
     """
     context = _context(into)
-    roots = [context.create_dependency(Coordinate.parse(coordinate)) for coordinate in coordinates]
+    # "!": its own wishes for the versions of others do not count (log4j wishes for an old kafka-clients).
+    roots = [context.create_dependency(Coordinate.parse(f"{coordinate}!")) for coordinate in coordinates]
     given, needed = context.resolver.resolve(roots)
     return sorted(f"{item.groupId}:{item.artifactId}:{item.version}" for item in [*given, *needed])
 
