@@ -114,14 +114,17 @@ def check_prefix(prefix: str) -> str:
     """Return `prefix` if topic names may begin with it.
 
     Raises:
-        ConfigError: not text, longer than 100 characters, or with characters that topic names cannot have.
+        ConfigError: not text, longer than 100 characters, with characters that topic names cannot have, or like
+            the prefix of Kafka's own topics.
     """
     if not isinstance(prefix, str):
-        raise ConfigError(f"a topic prefix is text, not {type(prefix).__name__}")
+        raise ConfigError(f"must be text, not {type(prefix).__name__}")
     if len(prefix) > MAX_PREFIX_LENGTH:
         raise ConfigError(f"must have at most {MAX_PREFIX_LENGTH} characters, not {len(prefix)}")
     if prefix and not _LEGAL.fullmatch(prefix):
         raise ConfigError(f"must consist of ASCII letters, digits, '.', '_' and '-', not {printable(prefix)}")
+    if collision_key(prefix).startswith(_INTERNAL_PREFIX):
+        raise ConfigError(f"must not begin like the names of Kafka's own topics ('__'); it is {prefix!r}")
     return prefix
 
 

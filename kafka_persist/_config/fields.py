@@ -1,0 +1,84 @@
+"""Validators whose messages name the field, the value and the bound."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection
+from typing import Any, TypeAlias
+
+import attrs
+
+from kafka_persist.errors import ConfigError, printable
+
+Validator: TypeAlias = Callable[[Any, "attrs.Attribute[Any]", Any], None]
+
+
+class InvalidField(ConfigError):  # noqa: N818 - named as the state, like the other errors
+    """One field of one configuration class is wrong.
+
+    Attributes:
+        owner: the class's name.
+        field: the field's name.
+        problem: what is wrong, to be read behind the field's (or the file's key) name.
+        key: for fields that are mappings, the entry; else "".
+    """
+
+    def __init__(self, owner: str, field: str, problem: str, *, key: str = "") -> None:
+        where = f"{owner}.{field}" + (f"[{printable(key)}]" if key else "")
+        super().__init__(f"{where} {problem}")
+        self.owner = owner
+        self.field = field
+        self.problem = problem
+        self.key = key
+
+
+def wrong(instance: object, field: str, problem: str, *, key: str = "") -> InvalidField:
+    """Return the error for a field of `instance`."""
+    return InvalidField(type(instance).__name__, field, problem, key=key)
+
+
+def whole(low: int, high: int | None = None) -> Validator:
+    """Return a validator for whole numbers from `low` to `high`, both inclusive."""
+
+    def check(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise wrong(instance, attribute.name, f"must be a whole number, not {_shown(value)}")
+        if value < low:
+            raise wrong(instance, attribute.name, f"must be at least {low}, not {value}")
+        if high is not None and value > high:
+            raise wrong(instance, attribute.name, f"must be at most {high}, not {value}")
+
+    return check
+
+
+def seconds(low: float, high: float) -> Validator:
+    """Return a validator for a duration from `low` to `high` seconds, both inclusive."""
+
+    def check(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+        if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
+            raise wrong(instance, attribute.name, f"must be a number of seconds, not {_shown(value)}")
+        if not low <= value <= high:
+            raise wrong(instance, attribute.name, f"must be from {low:g} to {high:g} seconds, not {value:g}")
+
+    return check
+
+
+def one_of(allowed: Collection[str]) -> Validator:
+    """Return a validator for one of a few words."""
+
+    def check(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+        if not isinstance(value, str) or value not in allowed:
+            words = ", ".join(map(repr, allowed))
+            raise wrong(instance, attribute.name, f"must be one of {words}, not {_shown(value)}")
+
+    return check
+
+
+def flag(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+    """Accept true and false only."""
+    if not isinstance(value, bool):
+        raise wrong(instance, attribute.name, f"must be true or false, not {_shown(value)}")
+
+
+def _shown(value: object) -> str:
+    return printable(value) if isinstance(value, str) else printable(repr(value)).strip("'\"")

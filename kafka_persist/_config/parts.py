@@ -1,0 +1,183 @@
+"""The parts of a store's configuration: its topics, its publisher, its ZooKeeper."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final, Literal, TypeAlias
+
+import attrs
+
+from kafka_persist.errors import printable
+
+from .catalogue import nearest
+from .clients import acks_name, acks_problem, event_producer_section, properties_of
+from .fields import flag, one_of, seconds, whole, wrong
+from .secrets import Properties, Settings
+
+PublishingMode: TypeAlias = Literal["at-least-once", "exactly-once", "fire-and-forget"]
+"""How safely events reach user-defined topics."""
+
+MODES: Final = ("at-least-once", "exactly-once", "fire-and-forget")
+DEFAULT_MAPPER: Final = "kafka_persist.publishing:DefaultEventTopicMapper"
+EMPTY_MAPPER: Final = "kafka_persist.publishing:EmptyEventTopicMapper"
+MAX_BYTES: Final = 2**31 - 1
+
+_MAPPER = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
+_TOPIC_SETTINGS = (
+    "compression.gzip.level",
+    "compression.lz4.level",
+    "compression.type",
+    "compression.zstd.level",
+    "delete.retention.ms",
+    "file.delete.delay.ms",
+    "flush.messages",
+    "flush.ms",
+    "follower.replication.throttled.replicas",
+    "index.interval.bytes",
+    "leader.replication.throttled.replicas",
+    "local.retention.bytes",
+    "local.retention.ms",
+    "max.compaction.lag.ms",
+    "max.message.bytes",
+    "message.downconversion.enable",
+    "message.timestamp.after.max.ms",
+    "message.timestamp.before.max.ms",
+    "message.timestamp.difference.max.ms",
+    "message.timestamp.type",
+    "min.cleanable.dirty.ratio",
+    "min.compaction.lag.ms",
+    "min.insync.replicas",
+    "preallocate",
+    "remote.storage.enable",
+    "retention.bytes",
+    "segment.bytes",
+    "segment.jitter.ms",
+    "segment.ms",
+    "unclean.leader.election.enable",
+)
+_OWNED_TOPIC_SETTINGS = {
+    "cleanup.policy": "is set by the library: delete on journal topics, compact on snapshot topics",
+    "retention.ms": "has a key of its own, retention-ms",
+    "segment.index.bytes": "has a key of its own, segment-index-bytes",
+}
+
+
+def _settings(given: Any) -> Any:
+    if not isinstance(given, Mapping):
+        return given
+    return Settings({name: _setting(value) for name, value in given.items()})
+
+
+def _setting(value: Any) -> Any:
+    return str(value).lower() if isinstance(value, bool) else str(value) if isinstance(value, int | float) else value
+
+
+def _none_if_empty(value: Any) -> Any:
+    return None if value == "" else value
+
+
+def _topic_settings(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if not isinstance(value, Mapping):
+        raise wrong(instance, attribute.name, f"must be a mapping of topic settings, not {type(value).__name__}")
+    for name, entry in value.items():
+        if problem := _topic_setting_problem(name, entry):
+            raise wrong(instance, attribute.name, problem, key=name)
+
+
+def _topic_setting_problem(name: str, value: object) -> str | None:
+    if name in _OWNED_TOPIC_SETTINGS:
+        return _OWNED_TOPIC_SETTINGS[name]
+    if not isinstance(value, str):
+        return f"must be text, a number, true or false, not {printable(repr(value))}"
+    if name not in _TOPIC_SETTINGS and (near := nearest(name, _TOPIC_SETTINGS)):
+        return f"is not a topic setting of Kafka; did you mean {near}?"
+    return None
+
+
+@attrs.frozen(kw_only=True)
+class TopicsConfig:
+    """The topics that a store creates.
+
+    Attributes:
+        create: whether missing topics are created (false: they must be there).
+        replication_factor: copies of each partition; -1 is the broker's default.
+        partitions: partitions of a new topic.
+        retention_ms: how long Kafka keeps events, milliseconds; -1 is for ever.
+        segment_index_bytes: size of the two index files that a broker allocates ahead for each partition. Kafka's 10
+            MiB stall the first write of each new topic; 100 KiB still index segments of 33 MiB and more.
+        settings: further settings of new topics, Kafka's names.
+    """
+
+    create: bool = attrs.field(default=True, validator=flag)
+    replication_factor: int = attrs.field(default=-1, validator=whole(-1, 32767))
+    partitions: int = attrs.field(default=1, validator=whole(1, 100_000))
+    retention_ms: int = attrs.field(default=-1, validator=whole(-1))
+    segment_index_bytes: int = attrs.field(default=102_400, validator=whole(1024, MAX_BYTES))
+    settings: Mapping[str, str] = attrs.field(factory=Settings, converter=_settings, validator=_topic_settings)
+
+    @replication_factor.validator
+    def _not_zero(self, attribute: attrs.Attribute[int], value: int) -> None:
+        if value == 0:
+            raise wrong(self, attribute.name, "must be at least 1, or -1 for the broker's default, not 0")
+
+
+@attrs.frozen(kw_only=True)
+class EventProducerConfig:
+    """Publishing to user-defined topics.
+
+    Attributes:
+        topic_mapper_class: which topics an event goes to: ``package.module:ClassName``.
+        mode: "at-least-once" (nothing is lost, a crash may repeat events), "exactly-once" (transactions), or
+            "fire-and-forget" (the original's: nothing is waited for, events may be lost).
+        properties: librdkafka's properties of the publisher, over the defaults.
+    """
+
+    topic_mapper_class: str = DEFAULT_MAPPER
+    mode: PublishingMode = attrs.field(default="at-least-once", validator=one_of(MODES))
+    properties: Mapping[str, Any] = attrs.field(
+        factory=Properties, converter=event_producer_section, validator=properties_of("event producer")
+    )
+
+    def __attrs_post_init__(self) -> None:
+        self._check_mapper()
+        name = acks_name(self.properties)
+        if name and self.mode != "fire-and-forget" and acks_problem(self.properties[name]):
+            raise wrong(
+                self, "properties", f'must be all with mode = "{self.mode}" ("fire-and-forget" allows less)', key=name
+            )
+
+    def _check_mapper(self) -> None:
+        value: object = self.topic_mapper_class
+        if isinstance(value, str) and _MAPPER.fullmatch(value):
+            return
+        name = value.rpartition(".")[2] if isinstance(value, str) else ""
+        near = EMPTY_MAPPER if name == "EmptyEventTopicMapper" else DEFAULT_MAPPER
+        raise wrong(
+            self,
+            "topic_mapper_class",
+            f'must be a Python class, "package.module:ClassName", not {printable(str(value))}; '
+            f"the original's {name or 'default'} is {near} here",
+        )
+
+
+@attrs.frozen(kw_only=True)
+class ZookeeperConfig:
+    """Finding the brokers through ZooKeeper (needs the extra ``zookeeper``).
+
+    Attributes:
+        connect: ``host1:port1,host2:port2/chroot``; None (or "") uses the store's bootstrap servers instead.
+        session_timeout: seconds after which ZooKeeper gives the session up.
+        connection_timeout: seconds to wait for the first connection.
+        sync_time: seconds by which a ZooKeeper server may lag behind.
+    """
+
+    connect: str | None = attrs.field(default=None, converter=_none_if_empty)
+    session_timeout: float = attrs.field(default=6.0, validator=seconds(0.1, 3600))
+    connection_timeout: float = attrs.field(default=6.0, validator=seconds(0.1, 3600))
+    sync_time: float = attrs.field(default=2.0, validator=seconds(0, 3600))
+
+    @connect.validator
+    def _is_text(self, attribute: attrs.Attribute[Any], value: object) -> None:
+        if value is not None and (not isinstance(value, str) or not value.strip()):
+            raise wrong(self, attribute.name, f"must be host:port[,host:port...][/path], not {printable(repr(value))}")
