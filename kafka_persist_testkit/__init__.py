@@ -44,7 +44,20 @@ _HOMES = {
     "open_test_server": "._trio",
 }
 
-__all__ = sorted(_HOMES)  # noqa: PLE0605 - a sorted list is a list
+__all__ = [
+    "Broker",
+    "InvalidSettings",
+    "Mode",
+    "PortInUse",
+    "ServerFailed",
+    "ServerStateError",
+    "ServerUnavailable",
+    "TestServer",
+    "TestServerError",
+    "TestServerSettings",
+    "ZooKeeper",
+    "open_test_server",
+]
 
 
 def __getattr__(name: str) -> object:

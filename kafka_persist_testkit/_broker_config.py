@@ -12,21 +12,23 @@ from .errors import InvalidSettings
 from .settings import TestServerSettings
 
 # The test server answers for these: its addresses, identities and directories.
-_OWN = frozenset({
-    "advertised.listeners",
-    "broker.id",
-    "controller.listener.names",
-    "controller.quorum.bootstrap.servers",
-    "controller.quorum.voters",
-    "listeners",
-    "log.dir",
-    "log.dirs",
-    "metadata.log.dir",
-    "node.id",
-    "port",
-    "process.roles",
-    "zookeeper.connect",
-})
+_OWN = frozenset(
+    {
+        "advertised.listeners",
+        "broker.id",
+        "controller.listener.names",
+        "controller.quorum.bootstrap.servers",
+        "controller.quorum.voters",
+        "listeners",
+        "log.dir",
+        "log.dirs",
+        "metadata.log.dir",
+        "node.id",
+        "port",
+        "process.roles",
+        "zookeeper.connect",
+    }
+)
 
 _BROKER = {
     # A topic made by a typing error should not exist.

@@ -31,9 +31,21 @@ def choose(count: int) -> list[int]:
 
 
 def is_free(port: int) -> bool:
-    """Whether a server could listen on `port` of the loopback address now."""
+    """Whether a server could listen on `port` of the loopback address now.
+
+    It tries, so it must not be asked while a server of ours is about to listen there.
+    """
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as candidate:
         return _try_bind(candidate, port)
+
+
+def is_answering(port: int) -> bool:
+    """Whether somebody listens on `port` of the loopback address. Unlike `is_free` this takes the port from nobody."""
+    try:
+        with socket.create_connection((LOOPBACK, port), timeout=1.0):
+            return True
+    except OSError:
+        return False
 
 
 def _bind_one(held: contextlib.ExitStack) -> int:

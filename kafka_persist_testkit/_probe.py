@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic  # type: ignore[attr-defined]
 
 _silent = logging.Logger("kafka_persist_testkit.probe")  # noqa: LOG001 - must not propagate anywhere
 _silent.addHandler(logging.NullHandler())
@@ -74,6 +74,6 @@ def open_probe(bootstrap_servers: str, config: Mapping[str, str] | None = None) 
         bootstrap_servers: Where to ask, comma separated.
         config: Further client properties (security, for example).
     """
-    settings = {**_QUICK, **(config or {}), "bootstrap.servers": bootstrap_servers}
+    settings: dict[str, str | int | float | bool] = {**_QUICK, **(config or {}), "bootstrap.servers": bootstrap_servers}
     with AdminClient(settings, logger=_silent) as admin:
         yield Probe(admin)

@@ -2,43 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import trio
 
+from .modes import Mode
 from .server import TestServer
-
-if TYPE_CHECKING:
-    from .modes import Mode
 
 
 @asynccontextmanager
-async def open_test_server(mode: Mode | str = "zookeeper", **options: Any) -> AsyncIterator[TestServer]:
+async def open_test_server(mode: Mode | str = Mode.ZOOKEEPER, **options: Any) -> AsyncIterator[TestServer]:
     """Run a `TestServer` for the time of a block.
 
     The server's own methods (`server.broker.kill()`, `server.create_topics(...)`) block; call them through
     `trio.to_thread.run_sync`.
 
-    Cancellation: while it starts, a cancel waits until the start is done or has failed; the stop at the end is not cancelled.
+    Cancellation: a start that is cancelled ends its processes and removes its files before it returns (jars that are being
+    fetched are fetched first); the stop at the end of the block is not cancelled, and lasts seconds at most.
 
     Args:
         mode: `zookeeper` or `kraft`.
-        options: As for `TestServer`.
+        options: Everything else that `TestServer` takes.
 
     Raises:
-        ServerUnavailable: No engine can give a server.
+        ServerUnavailable: No engine can give a server; the message names every way to get one.
         ServerFailed: A process ended, or did not answer in time.
+        InvalidSettings: An argument cannot be.
     """
     server = TestServer(mode, **options)
-    await _in_thread(server.start)
+    await trio.to_thread.run_sync(server.start_with, trio.from_thread.check_cancelled)
     try:
         yield server
     finally:
-        await _in_thread(server.stop)
-
-
-async def _in_thread(call: Callable[[], None]) -> None:
-    with trio.CancelScope(shield=True):
-        await trio.to_thread.run_sync(call)
+        with trio.CancelScope(shield=True):
+            await trio.to_thread.run_sync(server.stop)

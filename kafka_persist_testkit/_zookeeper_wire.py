@@ -36,11 +36,13 @@ def forget_broker(port: int, broker_id: int) -> None:
     ZooKeeper keeps both until the dead broker's session times out, and until then a new broker of the same id refuses to
     start. Only to be called when the broker's process has certainly ended.
 
+    Does nothing if ZooKeeper does not answer: then the broker's own message about that is the better one.
+
     Args:
         port: ZooKeeper's.
         broker_id: The dead broker.
     """
-    with _Session(port) as session:
+    with contextlib.suppress(OSError), _Session(port) as session:
         session.delete(f"/brokers/ids/{broker_id}")
         controller = session.read("/controller")
         if controller is not None and json.loads(controller).get("brokerid") == broker_id:
@@ -48,9 +50,10 @@ def forget_broker(port: int, broker_id: int) -> None:
 
 
 def is_registered(port: int, broker_id: int) -> bool:
-    """Whether a broker of this id is registered."""
-    with _Session(port) as session:
+    """Whether a broker of this id is registered (not so if ZooKeeper does not answer)."""
+    with contextlib.suppress(OSError), _Session(port) as session:
         return session.read(f"/brokers/ids/{broker_id}") is not None
+    return False
 
 
 class _Session:

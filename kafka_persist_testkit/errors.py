@@ -1,11 +1,11 @@
 """Everything that the test kit raises: one root, and what to do next in every message.
 
-    TestServerError
-    ├── ServerUnavailable     no engine can give a server here: the message names every way to get one
-    ├── ServerFailed          a process ended, or did not answer in time: exit code, last log lines, configuration
-    │   └── PortInUse         somebody else listens on a port that was asked for
-    ├── InvalidSettings       the caller's settings (also a ValueError)
-    └── ServerStateError      used before start, after stop, or in a way that its engine cannot do
+TestServerError
+├── ServerUnavailable     no engine can give a server here: the message names every way to get one
+├── ServerFailed          a process ended, or did not answer in time: exit code, last log lines, configuration
+│   └── PortInUse         somebody else listens on a port that was asked for
+├── InvalidSettings       the caller's settings (also a ValueError)
+└── ServerStateError      used before start, after stop, or in a way that its engine cannot do
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ class TestServerError(Exception):
     __test__ = False  # its name starts with "Test": not for pytest to collect
 
 
-class ServerUnavailable(TestServerError):
+class ServerUnavailable(TestServerError):  # noqa: N818 - says what happened
     """No server can be had on this machine; the message names every way to get one."""
 
 
-class ServerFailed(TestServerError):
+class ServerFailed(TestServerError):  # noqa: N818 - says what happened
     """A server process ended, or did not answer in time.
 
     Attributes:
@@ -53,7 +53,7 @@ class PortInUse(ServerFailed):
     """A port that was asked for by number is taken by another process."""
 
 
-class InvalidSettings(TestServerError, ValueError):
+class InvalidSettings(TestServerError, ValueError):  # noqa: N818 - says what happened
     """A setting has an unknown name or a value that cannot be."""
 
 

@@ -123,13 +123,13 @@ class Node:
         """Ask it to end (SIGTERM), kill it if it has not ended soon; returns when it has ended."""
         self.resume()
         self._supervisor.signal(self.name, signal.SIGTERM)
-        if not self._supervisor.wait_exit(self.name, self._stop_grace):
+        if not self.wait_exit(self._stop_grace):
             self.kill()
 
     def kill(self) -> None:
         """End it at once, as a crash would (SIGKILL); returns when it has ended."""
         self._supervisor.signal(self.name, signal.SIGKILL)
-        self._supervisor.wait_exit(self.name, self._startup_timeout)
+        self.wait_exit(self._startup_timeout)
         self._paused = False
 
     def pause(self) -> None:
@@ -146,6 +146,14 @@ class Node:
         """Stop it and start it again."""
         self.stop()
         self.start()
+
+    def wait_exit(self, seconds: float) -> bool:
+        """Wait until its process has ended, for example by a fault of its own; whether it has.
+
+        Args:
+            seconds: How long to wait at most.
+        """
+        return self._supervisor.wait_exit(self.name, seconds)
 
     def spawn(self) -> None:
         """Start its process without waiting for an answer."""
@@ -196,13 +204,13 @@ class ZooKeeper(Node):
     """The ZooKeeper of the test server."""
 
 
-def wait_until_ready(nodes: Sequence[Node], seconds: float, watched: Sequence[Node] = ()) -> None:
+def wait_until_ready(nodes: Sequence[Node], seconds: float, checkpoint: Callable[[], None] = lambda: None) -> None:
     """Ask until every node answers.
 
     Args:
-        nodes: Whom to ask.
+        nodes: Whom to ask; none of them may end meanwhile.
         seconds: How long to go on asking.
-        watched: Further processes that must not end meanwhile.
+        checkpoint: Called before each question; what it raises goes to the caller.
 
     Raises:
         ServerFailed: One of the processes ended (at once), or one did not answer in time.
@@ -210,14 +218,15 @@ def wait_until_ready(nodes: Sequence[Node], seconds: float, watched: Sequence[No
     deadline = time.monotonic() + seconds
     waiting = deque(nodes)
     while waiting:
-        for node in (*nodes, *watched):
+        checkpoint()
+        for node in nodes:
             node.raise_if_ended()
         if waiting[0].is_ready():
             waiting.popleft()
         elif time.monotonic() > deadline:
             raise waiting[0].failure(f"did not answer within {seconds:g} s (startup_timeout raises the limit)")
         else:
-            waiting[0]._supervisor.wait_exit(waiting[0].name, _ASK_AGAIN)
+            waiting[0].wait_exit(_ASK_AGAIN)
 
 
 def _describe_exit(code: int | None) -> str:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
+
+import attrs
 
 from ._engines.base import Cluster, Request
 from ._storage import Storage
@@ -109,11 +111,20 @@ class TestServer:
             ServerFailed: A process ended, or did not answer in time.
             ServerStateError: It is started already.
         """
+        self.start_with(lambda: None)
+
+    def start_with(self, checkpoint: Callable[[], None]) -> None:
+        """Start as `start` does, giving up when `checkpoint` raises.
+
+        Args:
+            checkpoint: Called again and again while the start waits.
+        """
         from ._engines.choice import start_cluster
 
         if self._cluster is not None:
             raise ServerStateError("this server is started already")
-        self._cluster = start_cluster(self._request, self._engine, *self._external)
+        request = attrs.evolve(self._request, checkpoint=checkpoint)
+        self._cluster = start_cluster(request, self._engine, *self._external)
         try:
             self.create_topics(*self._topics)
         except BaseException:
@@ -176,7 +187,9 @@ class TestServer:
             ServerStateError: The engine does not run the brokers itself.
         """
         if not self._up.brokers:
-            raise ServerStateError(f"the {self._up.engine} engine has no control over single brokers: use engine='java'")
+            raise ServerStateError(
+                f"the {self._up.engine} engine has no control over single brokers: use engine='java'"
+            )
         return self._up.brokers
 
     @property
@@ -194,6 +207,15 @@ class TestServer:
         if self._up.zookeeper is None:
             raise ServerStateError(f"no ZooKeeper to control: mode {self.mode}, engine {self._up.engine}")
         return self._up.zookeeper
+
+    def check(self) -> None:
+        """Raise if one of its processes is not there.
+
+        Raises:
+            ServerFailed: With the exit code and the last log lines of the process.
+            ServerStateError: It is not started.
+        """
+        self._up.check()
 
     def client_config(self) -> dict[str, str]:
         """Return what a librdkafka client needs to reach this server."""
@@ -229,9 +251,7 @@ class TestServer:
 
         if names:
             with open_probe(self.bootstrap_servers) as probe:
-                probe.create_topics(
-                    names, partitions, replication_factor, config or {}, self._request.startup_timeout
-                )
+                probe.create_topics(names, partitions, replication_factor, config or {}, self._request.startup_timeout)
 
     @property
     def _up(self) -> Cluster:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import attrs
 
-from .._storage import Storage
-from ..modes import Mode
-from ..nodes import Broker, ZooKeeper
-from ..settings import TestServerSettings
+from kafka_persist_testkit._storage import Storage
+from kafka_persist_testkit.modes import Mode
+from kafka_persist_testkit.nodes import Broker, ZooKeeper
+from kafka_persist_testkit.settings import TestServerSettings
+
+
+def _go_on() -> None:
+    """Do nothing: the checkpoint of those who cannot be cancelled."""
 
 
 @attrs.frozen(kw_only=True)
@@ -29,6 +33,7 @@ class Request:
         java_options: Further options for the brokers' Java.
         startup_timeout: Seconds until everything must answer.
         stop_grace: Seconds that a process gets to end by itself.
+        checkpoint: Called again and again while the start waits; what it raises ends the start.
     """
 
     mode: Mode
@@ -41,6 +46,7 @@ class Request:
     java_options: tuple[str, ...]
     startup_timeout: float
     stop_grace: float
+    checkpoint: Callable[[], None] = _go_on
 
 
 class Cluster(abc.ABC):
@@ -64,6 +70,14 @@ class Cluster(abc.ABC):
 
         Args:
             keep_data: Whether the new processes find the data of the old ones.
+        """
+
+    @abc.abstractmethod
+    def check(self) -> None:
+        """Raise if something that should run does not.
+
+        Raises:
+            ServerFailed: With what is known about it.
         """
 
     @abc.abstractmethod

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 
-from ..errors import InvalidSettings, ServerUnavailable
+from kafka_persist_testkit.errors import InvalidSettings, ServerUnavailable
+
 from .base import Cluster, Request
 from .external import BOOTSTRAP_VARIABLE, ZOOKEEPER_VARIABLE, ExternalCluster
 from .java import start_java

@@ -6,8 +6,9 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from .._broker_config import Member
-from ..nodes import Launch
+from kafka_persist_testkit._broker_config import Member
+from kafka_persist_testkit.nodes import Launch
+
 from .distribution import Distribution
 from .plan import Plan
 

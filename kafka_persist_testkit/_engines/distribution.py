@@ -8,9 +8,10 @@ from pathlib import Path
 
 import attrs
 
-from .._java import find_java
-from ..errors import ServerUnavailable
-from ..modes import Mode
+from kafka_persist_testkit._java import find_java
+from kafka_persist_testkit.errors import ServerUnavailable
+from kafka_persist_testkit.modes import Mode
+
 from .jars import classpath
 
 HOME_VARIABLE = "KAFKA_HOME"

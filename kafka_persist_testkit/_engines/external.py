@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from .._probe import open_probe
-from ..errors import ServerStateError, ServerUnavailable
+from kafka_persist_testkit._probe import open_probe
+from kafka_persist_testkit.errors import ServerFailed, ServerStateError, ServerUnavailable
+
 from .base import Cluster
 
 BOOTSTRAP_VARIABLE = "KAFKA_PERSIST_TEST_BOOTSTRAP"
 ZOOKEEPER_VARIABLE = "KAFKA_PERSIST_TEST_ZOOKEEPER"
+_ANSWER_WITHIN = 5.0
 
 
 class ExternalCluster(Cluster):
@@ -37,6 +39,11 @@ class ExternalCluster(Cluster):
 
     def restart(self, *, keep_data: bool) -> None:
         raise ServerStateError("an external server cannot be restarted from here")
+
+    def check(self) -> None:
+        with open_probe(self.bootstrap_servers) as probe:
+            if not probe.brokers(_ANSWER_WITHIN):
+                raise ServerFailed(f"nobody answers at {self.bootstrap_servers}")
 
     def logs(self, tail: int) -> list[str]:
         return [f"external: the logs of {self.bootstrap_servers} are where that server runs"]

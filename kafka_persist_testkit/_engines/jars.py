@@ -19,7 +19,7 @@ from pathlib import Path
 
 import attrs
 
-from ..errors import ServerUnavailable
+from kafka_persist_testkit.errors import ServerUnavailable
 
 CACHE_VARIABLE = "KAFKA_PERSIST_TEST_CACHE"
 _DOWNLOADS_AT_ONCE = 4
@@ -72,7 +72,7 @@ def read_list(kafka_version: str) -> list[Jar]:
     Raises:
         ServerUnavailable: This package has no list for that version.
     """
-    source = resources.files(__package__) / "data" / f"kafka-{kafka_version}.jars"
+    source = resources.files("kafka_persist_testkit._engines") / "data" / f"kafka-{kafka_version}.jars"
     try:
         lines = source.read_text("utf-8").splitlines()
     except FileNotFoundError:

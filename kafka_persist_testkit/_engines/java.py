@@ -7,16 +7,16 @@ wanted it ends; we see that the port is taken, and start all over with other por
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
 
-from .. import _ports, _zookeeper_wire
-from .._broker_config import Member, check_properties
-from .._probe import open_probe
-from .._storage import make_directories
-from .._supervisor import Supervisor
-from ..errors import PortInUse, ServerFailed
-from ..modes import Mode
-from ..nodes import Broker, Node, ZooKeeper, wait_until_ready
+from kafka_persist_testkit import _ports, _zookeeper_wire
+from kafka_persist_testkit._broker_config import Member, check_properties
+from kafka_persist_testkit._probe import open_probe
+from kafka_persist_testkit._storage import make_directories
+from kafka_persist_testkit._supervisor import Supervisor
+from kafka_persist_testkit.errors import PortInUse, ServerFailed
+from kafka_persist_testkit.modes import Mode
+from kafka_persist_testkit.nodes import Broker, Node, ZooKeeper, wait_until_ready
+
 from .base import Cluster, Request
 from .commands import broker_launch, zookeeper_launch
 from .distribution import Distribution, find_distribution
@@ -100,7 +100,7 @@ class JavaCluster(Cluster):
             format_directories(self.plan, self._distribution, self._supervisor)
         for node in reversed(self.nodes):
             node.spawn()
-        wait_until_ready(self.nodes, self._request.startup_timeout)
+        wait_until_ready(self.nodes, self._request.startup_timeout, self._request.checkpoint)
 
     def stop(self) -> None:
         try:
@@ -113,6 +113,10 @@ class JavaCluster(Cluster):
         if not keep_data:
             self.plan.remove_data()
         self.start()
+
+    def check(self) -> None:
+        for node in self.nodes:
+            node.raise_if_ended()
 
     def logs(self, tail: int) -> list[str]:
         return [f"{node.name}: {line}" for node in reversed(self.nodes) for line in node.logs(tail)]
@@ -148,8 +152,10 @@ class JavaCluster(Cluster):
 
 def _is_ready(plan: Plan, member: Member) -> bool:
     """Whether a broker answers at its port and its cluster knows it."""
-    if _ports.is_free(member.port):
-        return False  # nobody listens yet: no need to make a client
+    if not _ports.is_answering(member.port):
+        return False  # no need to make a client
+    if plan.mode is Mode.ZOOKEEPER and not _zookeeper_wire.is_registered(plan.zookeeper_port, member.broker_id):
+        return False  # if somebody answers, it is not our broker
     with open_probe(f"{_ports.LOOPBACK}:{member.port}") as probe:
         return member.broker_id in probe.brokers(_ASK_FOR)
 

@@ -6,9 +6,10 @@ import re
 import uuid
 from base64 import urlsafe_b64encode
 
-from .._broker_config import Member
-from .._supervisor import Supervisor
-from ..errors import ServerFailed
+from kafka_persist_testkit._broker_config import Member
+from kafka_persist_testkit._supervisor import Supervisor
+from kafka_persist_testkit.errors import ServerFailed
+
 from .commands import format_launch
 from .distribution import Distribution
 from .plan import Plan
@@ -29,13 +30,9 @@ def format_directories(plan: Plan, distribution: Distribution, supervisor: Super
             _format(plan, distribution, supervisor, member, cluster_id)
 
 
-def _format(
-    plan: Plan, distribution: Distribution, supervisor: Supervisor, member: Member, cluster_id: str
-) -> None:
+def _format(plan: Plan, distribution: Distribution, supervisor: Supervisor, member: Member, cluster_id: str) -> None:
     launch = format_launch(plan, distribution, member, cluster_id)
-    supervisor.spawn(
-        launch.name, launch.argv, cwd=launch.config_path.parent, env=launch.env, log=launch.log_path
-    )
+    supervisor.spawn(launch.name, launch.argv, cwd=launch.config_path.parent, env=launch.env, log=launch.log_path)
     if not supervisor.wait_exit(launch.name, _TIMEOUT) or supervisor.exit_code(launch.name) != 0:
         tail = tuple(launch.log_path.read_text("utf-8", "replace").splitlines()[-10:])
         raise ServerFailed(

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import attrs
 
-from .. import _ports
-from .._broker_config import Member, broker_properties, render, zookeeper_properties
-from .._storage import Directories
-from ..errors import InvalidSettings
-from ..modes import Mode
-from ..settings import TestServerSettings
+from kafka_persist_testkit import _ports
+from kafka_persist_testkit._broker_config import Member, broker_properties, render, zookeeper_properties
+from kafka_persist_testkit._storage import Directories
+from kafka_persist_testkit.errors import InvalidSettings
+from kafka_persist_testkit.modes import Mode
+from kafka_persist_testkit.settings import TestServerSettings
+
 from .base import Request
 
 
@@ -78,7 +79,7 @@ class Plan:
         """Make the directories and write the configuration files."""
         self.temporary.mkdir(exist_ok=True)
         for name in ("log4j.properties", "log4j2.properties"):
-            source = resources.files(__package__) / "data" / name
+            source = resources.files("kafka_persist_testkit._engines") / "data" / name
             self.logging_config(name).write_text(source.read_text("utf-8"), "utf-8")
         for member in self.members:
             member.log_dirs.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -1,0 +1,62 @@
+"""pytest fixtures: one real Kafka per test session, and a name of its own for each test.
+
+This module is loaded in every pytest run of an environment that has this package, so it imports nothing but pytest until
+a test asks for a server. There is no skip: a test that needs a server and gets none is an error, and the message names
+every way to get one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import uuid
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from .server import TestServer
+
+_UNFIT = re.compile(r"[^a-zA-Z0-9._-]+")
+_LONGEST = 60
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add `--kafka-mode`."""
+    group = parser.getgroup("kafka_persist_testkit", "a real Kafka for tests")
+    group.addoption(
+        "--kafka-mode",
+        choices=("zookeeper", "kraft"),
+        default="zookeeper",
+        help="what the fixture kafka_server runs: Kafka 3.9 with ZooKeeper (default), or Kafka 4 without",
+    )
+
+
+@pytest.fixture(scope="session")
+def kafka_server_factory() -> Iterator[Callable[..., TestServer]]:
+    """Start servers of one's own: takes what `TestServer` takes; all are stopped at the end of the session."""
+    from .server import TestServer
+
+    with contextlib.ExitStack() as servers:
+
+        def start(*args: Any, **kwargs: Any) -> TestServer:
+            return servers.enter_context(TestServer(*args, **kwargs))
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def kafka_server(request: pytest.FixtureRequest, kafka_server_factory: Callable[..., TestServer]) -> TestServer:
+    """A running server for all tests of the session (with pytest-xdist: of one worker).
+
+    Tests share it, so each uses topics of its own (`kafka_prefix`), and none stops it.
+    """
+    return kafka_server_factory(request.config.getoption("--kafka-mode"))
+
+
+@pytest.fixture
+def kafka_prefix(request: pytest.FixtureRequest) -> str:
+    """A start of topic names that no other test has, also in other runs on the same server: `test_name-1f2e3d4c-`."""
+    name = _UNFIT.sub("_", request.node.name)[:_LONGEST].strip("_.-")
+    return f"{name}-{uuid.uuid4().hex[:8]}-"
