@@ -3,6 +3,13 @@
 The shipped ``reference.toml`` has every key with its default and its reason.
 """
 
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from importlib import resources
+
+from ._config.loading import load
 from ._config.parts import EventProducerConfig, PublishingMode, TopicsConfig, ZookeeperConfig
 from ._config.root import Config
 from ._config.secrets import Secret
@@ -18,4 +25,26 @@ __all__ = [
     "StoreConfig",
     "TopicsConfig",
     "ZookeeperConfig",
+    "load_config",
+    "reference_toml",
 ]
+
+
+def load_config(path: str | os.PathLike[str] | None = None, *, environ: Mapping[str, str] | None = None) -> Config:
+    """Return the defaults, with the keys of a TOML file over them, and environment variables over these.
+
+    Args:
+        path: the file; None for the defaults alone.
+        environ: the environment; None for that of the process. Variables are called ``KAFKA_PERSIST__`` and the key's
+            path in capitals with ``_`` for ``.`` and ``-``: ``KAFKA_PERSIST__KAFKA_JOURNAL__PARTITION=0``.
+
+    Raises:
+        ConfigError: the file cannot be read, or a key or value is wrong: the message names file and key, says why, and
+            suggests what may have been meant.
+    """
+    return load(path, os.environ if environ is None else environ)
+
+
+def reference_toml() -> str:
+    """Return the text of ``reference.toml``: every key with its default and its reason."""
+    return resources.files(__package__).joinpath("reference.toml").read_text(encoding="utf-8")

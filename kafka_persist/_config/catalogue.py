@@ -41,7 +41,8 @@ def meaning_of(name: str) -> str:
     return known.meaning if known else name
 
 
-def nearest(name: str, candidates: Iterable[str]) -> str | None:
+def nearest(name: str, candidates: Iterable[str], *, cutoff: float = 0.75) -> str | None:
     """Return the candidate that `name` was probably meant to be."""
-    close = difflib.get_close_matches(name.lower(), list(candidates), n=1, cutoff=0.75)
-    return close[0] if close else None
+    lowered = {candidate.lower(): candidate for candidate in candidates}
+    close = difflib.get_close_matches(name.lower(), lowered, n=1, cutoff=cutoff)
+    return lowered[close[0]] if close else None

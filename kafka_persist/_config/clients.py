@@ -129,9 +129,10 @@ def _problem(kind: Kind, name: str) -> str | None:
 def _value_problem(name: str, value: object) -> str | None:
     if name == "oauth_cb":
         return None if callable(value) else "must be a callable, given in code"
-    if isinstance(value, str | int | float | Secret):
+    plain = value.reveal() if isinstance(value, Secret) else value
+    if isinstance(plain, str | int | float):
         return None
-    shown = type(value).__name__ if is_secret(name) else printable(repr(value))
+    shown = type(plain).__name__ if is_secret(name) else printable(repr(plain))
     return f"must be text, a number, true or false, not {shown}"
 
 

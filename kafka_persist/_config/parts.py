@@ -21,6 +21,10 @@ PublishingMode: TypeAlias = Literal["at-least-once", "exactly-once", "fire-and-f
 MODES: Final = ("at-least-once", "exactly-once", "fire-and-forget")
 DEFAULT_MAPPER: Final = "kafka_persist.publishing:DefaultEventTopicMapper"
 EMPTY_MAPPER: Final = "kafka_persist.publishing:EmptyEventTopicMapper"
+_ORIGINAL_MAPPERS: Final = {
+    "akka.persistence.kafka.DefaultEventTopicMapper": DEFAULT_MAPPER,
+    "akka.persistence.kafka.EmptyEventTopicMapper": EMPTY_MAPPER,
+}
 MAX_BYTES: Final = 2**31 - 1
 
 _MAPPER = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
@@ -151,14 +155,10 @@ class EventProducerConfig:
         value: object = self.topic_mapper_class
         if isinstance(value, str) and _MAPPER.fullmatch(value):
             return
-        name = value.rpartition(".")[2] if isinstance(value, str) else ""
-        near = EMPTY_MAPPER if name == "EmptyEventTopicMapper" else DEFAULT_MAPPER
-        raise wrong(
-            self,
-            "topic_mapper_class",
-            f'must be a Python class, "package.module:ClassName", not {printable(str(value))}; '
-            f"the original's {name or 'default'} is {near} here",
-        )
+        problem = f'must be a Python class, "package.module:ClassName", not {printable(str(value))}'
+        if isinstance(value, str) and (ours := _ORIGINAL_MAPPERS.get(value)):
+            problem += f"; that one is {ours} here"
+        raise wrong(self, "topic_mapper_class", problem)
 
 
 @attrs.frozen(kw_only=True)

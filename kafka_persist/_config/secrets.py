@@ -29,10 +29,10 @@ class Secret:
 
     __slots__ = ("_value",)
 
-    def __init__(self, value: str | int | float) -> None:
+    def __init__(self, value: object) -> None:
         self._value = value
 
-    def reveal(self) -> str | int | float:
+    def reveal(self) -> object:
         """Return the value."""
         return self._value
 
