@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import select
+import shutil
 import subprocess
 import sys
 import threading
@@ -33,23 +34,27 @@ class Supervisor:
 
     def __init__(self, remove: Sequence[Path] = ()) -> None:
         self._owner = os.getpid()
+        self._directories = tuple(remove)
         self._lock = threading.Lock()
         self._buffer = b""
         self._running: dict[str, int | None] = {}
         self._exit_codes: dict[str, int] = {}
         self._spawn_errors: dict[str, str] = {}
         self._watchdog = subprocess.Popen(  # noqa: S603 - our own program
-            [sys.executable, "-I", "-S", str(_WATCHDOG), str(self._owner)],
+            [sys.executable, "-I", "-S", str(_WATCHDOG), str(self._owner), *map(str, self._directories)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,
         )
         os.set_blocking(self._events, False)
-        for directory in remove:
-            self._send(remove=str(directory))
 
     def __repr__(self) -> str:
         return f"<Supervisor running={sorted(self._running)}>"
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether this process started it; a forked child did not."""
+        return os.getpid() == self._owner
 
     @property
     def _events(self) -> int:
@@ -65,7 +70,8 @@ class Supervisor:
 
     def signal(self, name: str, number: int) -> None:
         """Send a signal to the process group of `name`; does nothing if it has ended."""
-        self._send(signal=int(number), name=name)
+        with contextlib.suppress(ServerStateError):  # the watchdog is gone, and so is the process
+            self._send(signal=int(number), name=name)
 
     def is_running(self, name: str) -> bool:
         """Whether the process was started and has not ended, as far as is known now."""
@@ -98,19 +104,22 @@ class Supervisor:
 
     def close(self) -> None:
         """Kill what still runs, remove the directories, and wait until that is done. Idempotent."""
-        if os.getpid() != self._owner:
+        if not self.is_ours or self._watchdog.stdin is None or self._watchdog.stdin.closed:
             return
-        assert self._watchdog.stdin is not None
-        assert self._watchdog.stdout is not None
-        # The end of our side of the pipe is the signal; a closed pipe with unsent bytes is as good.
+        # Said in words, too: a forked child of ours may hold the pipe open, then its end would not be seen.
+        with contextlib.suppress(ServerStateError):
+            self._send(end=True)
         with contextlib.suppress(OSError):
             self._watchdog.stdin.close()
         self._watchdog.wait()
+        assert self._watchdog.stdout is not None
         self._watchdog.stdout.close()
         self._running.clear()
+        for directory in self._directories:  # the watchdog has done it, unless it was killed
+            shutil.rmtree(directory, ignore_errors=True)
 
     def _send(self, **command: Any) -> None:
-        if os.getpid() != self._owner:
+        if not self.is_ours:
             raise ServerStateError("this server belongs to the process that started it, not to a forked child")
         assert self._watchdog.stdin is not None
         line = json.dumps(command).encode() + b"\n"
@@ -123,7 +132,7 @@ class Supervisor:
 
     def _read_events(self, seconds: float) -> None:
         """Take in what the watchdog says, waiting at most `seconds` for it to say something."""
-        if self._watchdog.returncode is not None:
+        if not self.is_ours or self._watchdog.returncode is not None:
             return
         select.select([self._events], [], [], seconds)
         with self._lock, contextlib.suppress(BlockingIOError):

@@ -10,7 +10,7 @@ the kernel has pidfds, the parent's pidfd becomes readable, which also covers a 
 inherited the pipe). We then kill every child's process group, wait for it, remove the private directories and end.
 
 Protocol, one JSON object per line. In: `{"spawn": name, "argv": [...], "cwd": ..., "env": {...}, "log": path}`,
-`{"signal": number, "name": name}`, `{"remove": path}` (remove this directory at the end), `{"keep": path}` (take that back). Out:
+`{"signal": number, "name": name}`, `{"end": true}`. Out:
 `{"started": name, "pid": n}`, `{"failed": name, "error": text}`, `{"exited": name, "code": n}`.
 Signals go through here, never by pid from the test process: we have not reaped the child yet, so its pid cannot have been reused.
 """
@@ -34,9 +34,9 @@ _PR_SET_PDEATHSIG = 1
 class _Watchdog:
     """The children, by name, and the directories to remove."""
 
-    def __init__(self) -> None:
+    def __init__(self, directories: list[str]) -> None:
+        self._directories = directories
         self._children: dict[str, subprocess.Popen[bytes]] = {}
-        self._directories: list[str] = []
         self._buffer = b""
 
     def run(self, parent: int) -> None:
@@ -59,22 +59,18 @@ class _Watchdog:
             self._report_exits()
 
     def _read_commands(self) -> bool:
-        """Carry out what the parent wrote; False at end-of-file."""
+        """Carry out what the parent wrote; False when it wrote that this is the end, or is gone."""
         data = os.read(sys.stdin.fileno(), 65536)
         *lines, self._buffer = (self._buffer + data).split(b"\n")
-        for line in lines:
-            self._carry_out(json.loads(line))
-        return bool(data)
+        return bool(data) and all(self._carry_out(json.loads(line)) for line in lines)
 
-    def _carry_out(self, command: dict[str, Any]) -> None:
+    def _carry_out(self, command: dict[str, Any]) -> bool:
+        """Carry out one command; False if it is the last."""
         if "spawn" in command:
-            self._spawn(**{"name": command.pop("spawn"), **command})
+            self._spawn(command.pop("spawn"), **command)
         elif "signal" in command:
             self._signal(command["name"], command["signal"])
-        elif "remove" in command:
-            self._directories.append(command["remove"])
-        elif command["keep"] in self._directories:
-            self._directories.remove(command["keep"])
+        return "end" not in command
 
     def _spawn(self, name: str, argv: list[str], cwd: str, env: dict[str, str], log: str) -> None:
         try:
@@ -161,9 +157,9 @@ def _sit_out_signals_meant_for_others() -> None:
 
 
 def main() -> None:
-    """Watch over the servers of the process whose id is the first argument."""
+    """Watch over the servers of the process whose id is the first argument; the others are directories to remove."""
     _sit_out_signals_meant_for_others()
-    _Watchdog().run(int(sys.argv[1]))
+    _Watchdog(sys.argv[2:]).run(int(sys.argv[1]))
 
 
 if __name__ == "__main__":

@@ -109,12 +109,14 @@ class Node:
             return []
 
     def start(self) -> None:
-        """Start it and wait until it answers; returns at once if it runs already.
+        """Start it and wait until it answers; one that runs is only waited for, a paused one goes on.
 
         Raises:
             ServerFailed: It ended, or did not answer in time.
         """
-        if not self.is_running:
+        if self._paused:
+            self.resume()
+        elif not self.is_running:
             self._before_start()
             self.spawn()
         wait_until_ready([self], self._startup_timeout)

@@ -95,14 +95,23 @@ class JavaCluster(Cluster):
 
     def start(self) -> None:
         """Start everything at once and wait until all of it answers."""
+        has_history = self.plan.has_zookeeper_data
         self.plan.write_files()
         if self.plan.mode is Mode.KRAFT:
             format_directories(self.plan, self._distribution, self._supervisor)
+        if has_history and self.zookeeper is not None:
+            # Brokers that were killed may still be registered, and their successors would refuse to start.
+            self.zookeeper.start()
+            for member in self.plan.members:
+                _forget(self.plan, member)
         for node in reversed(self.nodes):
-            node.spawn()
+            if not node.is_running:
+                node.spawn()
         wait_until_ready(self.nodes, self._request.startup_timeout, self._request.checkpoint)
 
     def stop(self) -> None:
+        if not self._supervisor.is_ours:
+            return
         try:
             self._stop_processes()
         finally:

@@ -48,6 +48,11 @@ class Plan:
         return self.settings.zookeeper_dir or self.directories.data / "zookeeper"
 
     @property
+    def has_zookeeper_data(self) -> bool:
+        """Whether ZooKeeper will find what an earlier one knew."""
+        return self.mode is Mode.ZOOKEEPER and (self.zookeeper_dir / "version-2").exists()
+
+    @property
     def zookeeper_config(self) -> Path:
         """ZooKeeper's configuration file."""
         return self.directories.work / "zookeeper.properties"
