@@ -9,11 +9,13 @@ import os
 from collections.abc import Mapping
 from importlib import resources
 
+from ._config.journal import JournalConfig
 from ._config.loading import load
 from ._config.parts import EventProducerConfig, PublishingMode, TopicsConfig, ZookeeperConfig
 from ._config.root import Config
 from ._config.secrets import Secret
-from ._config.stores import JournalConfig, SnapshotStoreConfig, StoreConfig
+from ._config.snapshots import SnapshotStoreConfig
+from ._config.stores import StoreConfig
 
 __all__ = [
     "Config",
@@ -47,4 +49,4 @@ def load_config(path: str | os.PathLike[str] | None = None, *, environ: Mapping[
 
 def reference_toml() -> str:
     """Return the text of ``reference.toml``: every key with its default and its reason."""
-    return resources.files(__package__).joinpath("reference.toml").read_text(encoding="utf-8")
+    return resources.files("kafka_persist").joinpath("reference.toml").read_text(encoding="utf-8")

@@ -30,7 +30,7 @@ class KnownProperty:
 @functools.cache
 def known_properties() -> Mapping[str, KnownProperty]:
     """Return all properties by name."""
-    text = resources.files(__package__).joinpath(_FILE).read_text(encoding="ascii")
+    text = resources.files("kafka_persist._config").joinpath(_FILE).read_text(encoding="ascii")
     rows = (line.split() for line in text.splitlines() if not line.startswith("#"))
     return {row[0]: KnownProperty(row[0], row[1], row[-1] if len(row) > 2 else row[0]) for row in rows}
 

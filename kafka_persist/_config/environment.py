@@ -60,12 +60,10 @@ def from_text(kind: type[Any] | None, text: str) -> Any:
     """Return the value that `text` is for a field of this kind; the text itself if it is none (and is refused)."""
     if kind is bool:
         return {"true": True, "false": False}.get(text.strip().lower(), text)
-    if kind is int or kind is float:
-        try:
-            return kind(text)
-        except ValueError:
-            return text
-    return text
+    try:
+        return int(text) if kind is int else float(text) if kind is float else text
+    except ValueError:
+        return text
 
 
 @functools.cache

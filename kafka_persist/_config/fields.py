@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import attrs
 
 from kafka_persist.errors import ConfigError, printable
+from kafka_persist.naming import check_prefix
 
 Validator: TypeAlias = Callable[[Any, "attrs.Attribute[Any]", Any], None]
 
@@ -80,5 +81,33 @@ def flag(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
         raise wrong(instance, attribute.name, f"must be true or false, not {_shown(value)}")
 
 
+def comma_separated(value: Any) -> Any:
+    """Convert a list of servers, as TOML has lists, to text."""
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else value
+
+
+def servers(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+    """Accept host:port, several separated by commas."""
+    if not isinstance(value, str):
+        raise wrong(instance, attribute.name, f"must be host:port[,host:port...], not {printable(repr(value))}")
+    if value == "" and not attribute.default:
+        return  # where the default is "", it says "the journal's"
+    if not all(server.strip() for server in value.split(",")):
+        raise wrong(instance, attribute.name, f"must name at least one broker as host:port, not {printable(value)}")
+
+
+def topic_prefix(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+    """Accept what topic names may begin with."""
+    try:
+        check_prefix(value)
+    except ConfigError as error:
+        raise wrong(instance, attribute.name, str(error)) from None
+
+
 def _shown(value: object) -> str:
     return printable(value) if isinstance(value, str) else printable(repr(value)).strip("'\"")
+
+
+def milliseconds(duration: float) -> int:
+    """Return a duration in seconds as librdkafka wants it."""
+    return round(duration * 1000)

@@ -12,8 +12,9 @@ from typing import Any, Final
 
 import attrs
 
+from .journal import JournalConfig
 from .parts import EventProducerConfig, TopicsConfig, ZookeeperConfig
-from .stores import JournalConfig, SnapshotStoreConfig
+from .snapshots import SnapshotStoreConfig
 
 JOURNAL: Final = "kafka-journal"
 SNAPSHOT_STORE: Final = "kafka-snapshot-store"

@@ -99,6 +99,16 @@ def _topic_setting_problem(name: str, value: object) -> str | None:
     return None
 
 
+def _not_zero(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if value == 0:
+        raise wrong(instance, attribute.name, "must be at least 1, or -1 for the broker's default, not 0")
+
+
+def _hosts(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if value is not None and (not isinstance(value, str) or not value.strip()):
+        raise wrong(instance, attribute.name, f"must be host:port[,host:port...][/path], not {printable(repr(value))}")
+
+
 @attrs.frozen(kw_only=True)
 class TopicsConfig:
     """The topics that a store creates.
@@ -114,16 +124,11 @@ class TopicsConfig:
     """
 
     create: bool = attrs.field(default=True, validator=flag)
-    replication_factor: int = attrs.field(default=-1, validator=whole(-1, 32767))
+    replication_factor: int = attrs.field(default=-1, validator=[whole(-1, 32767), _not_zero])
     partitions: int = attrs.field(default=1, validator=whole(1, 100_000))
     retention_ms: int = attrs.field(default=-1, validator=whole(-1))
     segment_index_bytes: int = attrs.field(default=102_400, validator=whole(1024, MAX_BYTES))
     settings: Mapping[str, str] = attrs.field(factory=Settings, converter=_settings, validator=_topic_settings)
-
-    @replication_factor.validator
-    def _not_zero(self, attribute: attrs.Attribute[int], value: int) -> None:
-        if value == 0:
-            raise wrong(self, attribute.name, "must be at least 1, or -1 for the broker's default, not 0")
 
 
 @attrs.frozen(kw_only=True)
@@ -172,12 +177,7 @@ class ZookeeperConfig:
         sync_time: seconds by which a ZooKeeper server may lag behind.
     """
 
-    connect: str | None = attrs.field(default=None, converter=_none_if_empty)
+    connect: str | None = attrs.field(default=None, converter=_none_if_empty, validator=_hosts)
     session_timeout: float = attrs.field(default=6.0, validator=seconds(0.1, 3600))
     connection_timeout: float = attrs.field(default=6.0, validator=seconds(0.1, 3600))
     sync_time: float = attrs.field(default=2.0, validator=seconds(0, 3600))
-
-    @connect.validator
-    def _is_text(self, attribute: attrs.Attribute[Any], value: object) -> None:
-        if value is not None and (not isinstance(value, str) or not value.strip()):
-            raise wrong(self, attribute.name, f"must be host:port[,host:port...][/path], not {printable(repr(value))}")

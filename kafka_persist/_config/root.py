@@ -9,8 +9,9 @@ import attrs
 
 from .clients import merge
 from .fields import wrong
+from .journal import JournalConfig
 from .rules import CLIENT_DEFAULTS
-from .stores import JournalConfig, SnapshotStoreConfig
+from .snapshots import SnapshotStoreConfig
 from .testserver import test_server_settings
 
 

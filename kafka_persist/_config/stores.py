@@ -1,4 +1,4 @@
-"""The configuration of the journal and of the snapshot store."""
+"""What the configurations of journal and snapshot store have in common."""
 
 from __future__ import annotations
 
@@ -7,14 +7,8 @@ from typing import Any, ClassVar, Final, Literal
 
 import attrs
 
-from kafka_persist.errors import ConfigError, printable
 from kafka_persist.naming import (
-    DEFAULT_SNAPSHOT_PREFIX,
     Naming,
-    check_prefix,
-    collision_key,
-    snapshot_topic_name,
-    topic_name,
 )
 
 from .clients import (
@@ -27,8 +21,8 @@ from .clients import (
     properties_of,
     unsafe_tls,
 )
-from .fields import flag, one_of, seconds, whole, wrong
-from .parts import MAX_BYTES, EventProducerConfig, TopicsConfig, ZookeeperConfig
+from .fields import comma_separated, flag, milliseconds, one_of, seconds, servers, whole, wrong
+from .parts import TopicsConfig, ZookeeperConfig
 from .secrets import Properties
 
 DEFAULT_BOOTSTRAP_SERVERS: Final = "localhost:9092"
@@ -36,29 +30,8 @@ RECORD_OVERHEAD_BYTES: Final = 1024
 """What the client and the protocol put around one record, generously."""
 
 _BROKER_DEFAULT_MAX_MESSAGE_BYTES = 1_048_588
-_MAX_RECORD_BYTES = 100_000_000
-_MIB = 1024 * 1024
-
-
-def _servers(value: Any) -> Any:
-    """Take a list of servers, too, as TOML has lists."""
-    return ",".join(map(str, value)) if isinstance(value, list | tuple) else value
-
-
-def _are_servers(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
-    if not isinstance(value, str):
-        raise wrong(instance, attribute.name, f"must be host:port[,host:port...], not {printable(repr(value))}")
-    if value == "" and not attribute.default:
-        return
-    if not all(server.strip() for server in value.split(",")):
-        raise wrong(instance, attribute.name, f"must name at least one broker as host:port, not {printable(value)}")
-
-
-def _is_prefix(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
-    try:
-        check_prefix(value)
-    except ConfigError as error:
-        raise wrong(instance, attribute.name, str(error)) from None
+MAX_RECORD_BYTES = 100_000_000
+MIB = 1024 * 1024
 
 
 @attrs.frozen(kw_only=True)
@@ -87,7 +60,9 @@ class StoreConfig:
 
     cleanup_policy: ClassVar[str]
 
-    bootstrap_servers: str = attrs.field(default=DEFAULT_BOOTSTRAP_SERVERS, converter=_servers, validator=_are_servers)
+    bootstrap_servers: str = attrs.field(
+        default=DEFAULT_BOOTSTRAP_SERVERS, converter=comma_separated, validator=servers
+    )
     partition: int = attrs.field(default=0, validator=whole(0, 99_999))
     naming: Naming = attrs.field(default="hashed", validator=one_of(("hashed", "seed")))
     topics: TopicsConfig = attrs.field(factory=TopicsConfig, validator=attrs.validators.instance_of(TopicsConfig))
@@ -97,7 +72,7 @@ class StoreConfig:
     delivery_timeout: float = attrs.field(default=30.0, validator=seconds(0.1, 3600))
     recovery_stall_timeout: float = attrs.field(default=30.0, validator=seconds(0.1, 3600))
     max_waiting_writes: int = attrs.field(default=10_000, validator=whole(1, 10_000_000))
-    max_record_bytes: int = attrs.field(default=1_000_000, validator=whole(1024, _MAX_RECORD_BYTES))
+    max_record_bytes: int = attrs.field(default=1_000_000, validator=whole(1024, MAX_RECORD_BYTES))
     max_concurrent_recoveries: int = attrs.field(default=50, validator=whole(1, 100_000))
     readers: int = attrs.field(default=2, validator=whole(1, 64))
     client: Mapping[str, Any] = attrs.field(
@@ -146,13 +121,7 @@ class StoreConfig:
         The user's properties win over the tuning, never over what the guarantees rest on (those cannot be given).
         No idempotent producer: a repeated record extends a head that is no longer the head, so it does not count.
         """
-        owned = {
-            "enable.idempotence": False,
-            "delivery.report.only.error": False,
-            "delivery.timeout.ms": _milliseconds(self.delivery_timeout),
-            "queue.buffering.max.messages": max(100_000, 2 * self.max_waiting_writes),
-        }
-        return self._properties(self.producer, owned)
+        return self._properties(self.producer, self._writing(idempotent=False))
 
     def consumer_properties(self, *, fetch_wait_ms: int = 0) -> dict[str, Any]:
         """Return the whole configuration of a reading client, secrets in clear; librdkafka's names.
@@ -189,8 +158,16 @@ class StoreConfig:
             }
         )
 
+    def _writing(self, *, idempotent: bool) -> dict[str, Any]:
+        return {
+            "enable.idempotence": idempotent,
+            "delivery.report.only.error": False,
+            "delivery.timeout.ms": milliseconds(self.delivery_timeout),
+            "queue.buffering.max.messages": max(100_000, 2 * self.max_waiting_writes),
+        }
+
     def _properties(self, given: Mapping[str, Any], owned: Mapping[str, Any]) -> dict[str, Any]:
-        connect = max(1000, _milliseconds(self.connect_timeout))  # librdkafka takes no less
+        connect = max(1000, milliseconds(self.connect_timeout))  # librdkafka takes no less
         common = {
             "bootstrap.servers": self.bootstrap_servers or DEFAULT_BOOTSTRAP_SERVERS,
             "message.max.bytes": self.max_record_bytes + RECORD_OVERHEAD_BYTES,
@@ -198,120 +175,3 @@ class StoreConfig:
         }
         tuning = {"socket.connection.setup.timeout.ms": connect}
         return Properties(merge(tuning, self.client, given, common, owned)).reveal()
-
-
-@attrs.frozen(kw_only=True)
-class JournalConfig(StoreConfig):
-    """The journal.
-
-    Attributes:
-        write_concurrency: producer clients, each with a thread of its own. One is enough: several gain nothing
-            measurable with the plain producer.
-        prefix: put before the name of every journal topic, one per tenant.
-        snapshot_prefix: the prefix of the snapshot topics in the same cluster, so that no journal topic begins with it
-            (`Config` sets it from the snapshot store's).
-        max_event_bytes: size of the largest event, encoded; also the limit for decoding one.
-        replay_batch_bytes: how much is read ahead at a time.
-        replay_buffer_events: how many decoded events wait for the reader of a replay.
-        max_cached_ids: ids whose place in the log is remembered after use.
-        event_producer: publishing to user-defined topics.
-    """
-
-    cleanup_policy = "delete"
-
-    write_concurrency: int = attrs.field(default=1, validator=whole(1, 64))
-    prefix: str = attrs.field(default="", validator=_is_prefix)
-    snapshot_prefix: str = attrs.field(default=DEFAULT_SNAPSHOT_PREFIX, validator=_is_prefix)
-    max_event_bytes: int = attrs.field(
-        default=attrs.Factory(lambda self: min(256 * 1024, self.max_record_bytes), takes_self=True),
-        validator=whole(1, _MAX_RECORD_BYTES),
-    )
-    replay_batch_bytes: int = attrs.field(default=_MIB, validator=whole(1024, MAX_BYTES))
-    replay_buffer_events: int = attrs.field(default=1000, validator=whole(1, 10_000_000))
-    max_cached_ids: int = attrs.field(default=100_000, validator=whole(1))
-    event_producer: EventProducerConfig = attrs.field(
-        factory=EventProducerConfig, validator=attrs.validators.instance_of(EventProducerConfig)
-    )
-
-    def __attrs_post_init__(self) -> None:
-        super().__attrs_post_init__()
-        if self.max_event_bytes > self.max_record_bytes:
-            raise wrong(
-                self,
-                "max_event_bytes",
-                f"must be at most max-record-bytes ({self.max_record_bytes}), not {self.max_event_bytes}",
-            )
-        if self.snapshot_prefix and collision_key(self.prefix).startswith(collision_key(self.snapshot_prefix)):
-            raise wrong(
-                self,
-                "prefix",
-                f"must not begin with the prefix of snapshot topics, {self.snapshot_prefix!r}; it is {self.prefix!r}",
-            )
-
-    def topic_name(self, persistence_id: str) -> str:
-        """Return the journal topic of `persistence_id` (see `kafka_persist.naming.topic_name`)."""
-        return topic_name(persistence_id, prefix=self.prefix, naming=self.naming, snapshot_prefix=self.snapshot_prefix)
-
-    def event_producer_properties(self) -> dict[str, Any]:
-        """Return the whole configuration of the publishing client, secrets in clear; librdkafka's names.
-
-        A ``transactional.id`` for "exactly-once" is left to the caller: it needs one per publisher.
-        """
-        fire = self.event_producer.mode == "fire-and-forget"
-        owned = {
-            "enable.idempotence": not fire,
-            "delivery.report.only.error": False,
-            "delivery.timeout.ms": _milliseconds(self.delivery_timeout),
-            "queue.buffering.max.messages": max(100_000, 2 * self.max_waiting_writes),
-            "partitioner": "murmur2_random",
-        }
-        given = merge({"acks": 0 if fire else "all"}, self.event_producer.properties)
-        return self._properties(given, owned)
-
-
-@attrs.frozen(kw_only=True)
-class SnapshotStoreConfig(StoreConfig):
-    """The snapshot store.
-
-    Attributes:
-        bootstrap_servers: "" takes the journal's, and its `client` properties with them.
-        prefix: put before the name of every snapshot topic; not empty.
-        keep: how many of the newest snapshots of an id are kept; the latest is never deleted.
-        chunk_bytes: larger snapshots are stored in pieces of this size.
-        max_snapshot_bytes: size of the largest snapshot, encoded. One that is larger is refused, also on reading.
-        on_unreadable: what `load` does if the newest snapshot cannot be read: "fail", or try the "older" ones.
-        ignore_orphan: whether a snapshot that is newer than the journal's last event is passed over (Kafka may lose the
-            end of a log in an unclean election; the state must not be ahead of the events).
-    """
-
-    cleanup_policy = "compact"
-
-    bootstrap_servers: str = attrs.field(default="", converter=_servers, validator=_are_servers)
-    prefix: str = attrs.field(default=DEFAULT_SNAPSHOT_PREFIX, validator=_is_prefix)
-    keep: int = attrs.field(default=3, validator=whole(1, 1000))
-    chunk_bytes: int = attrs.field(
-        default=attrs.Factory(lambda self: min(900_000, self.max_record_bytes * 9 // 10), takes_self=True),
-        validator=whole(512, _MAX_RECORD_BYTES),
-    )
-    max_snapshot_bytes: int = attrs.field(default=64 * _MIB, validator=whole(1, MAX_BYTES))
-    on_unreadable: Literal["fail", "older"] = attrs.field(default="fail", validator=one_of(("fail", "older")))
-    ignore_orphan: bool = attrs.field(default=True, validator=flag)
-
-    def __attrs_post_init__(self) -> None:
-        super().__attrs_post_init__()
-        if self.chunk_bytes > self.max_record_bytes:
-            raise wrong(
-                self,
-                "chunk_bytes",
-                f"must be at most max-record-bytes ({self.max_record_bytes}), not {self.chunk_bytes}",
-            )
-        if not self.prefix:
-            raise wrong(self, "prefix", "must not be empty: snapshots would lie in the topics of the events")
-
-    def topic_name(self, persistence_id: str) -> str:
-        """Return the snapshot topic of `persistence_id` or of a view's id."""
-        return snapshot_topic_name(persistence_id, prefix=self.prefix, naming=self.naming)
-
-
-def _milliseconds(duration: float) -> int:
-    return round(duration * 1000)

@@ -1,0 +1,76 @@
+"""The configuration of the journal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+
+from kafka_persist.naming import DEFAULT_SNAPSHOT_PREFIX, collision_key, topic_name
+
+from .clients import merge
+from .fields import topic_prefix, whole, wrong
+from .parts import MAX_BYTES, EventProducerConfig
+from .stores import MAX_RECORD_BYTES, MIB, StoreConfig
+
+
+@attrs.frozen(kw_only=True)
+class JournalConfig(StoreConfig):
+    """The journal.
+
+    Attributes:
+        write_concurrency: producer clients, each with a thread of its own. One is enough: several gain nothing
+            measurable with the plain producer.
+        prefix: put before the name of every journal topic, one per tenant.
+        snapshot_prefix: the prefix of the snapshot topics in the same cluster, so that no journal topic begins with it
+            (`Config` sets it from the snapshot store's).
+        max_event_bytes: size of the largest event, encoded; also the limit for decoding one.
+        replay_batch_bytes: how much is read ahead at a time.
+        replay_buffer_events: how many decoded events wait for the reader of a replay.
+        max_cached_ids: ids whose place in the log is remembered after use.
+        event_producer: publishing to user-defined topics.
+    """
+
+    cleanup_policy = "delete"
+
+    write_concurrency: int = attrs.field(default=1, validator=whole(1, 64))
+    prefix: str = attrs.field(default="", validator=topic_prefix)
+    snapshot_prefix: str = attrs.field(default=DEFAULT_SNAPSHOT_PREFIX, validator=topic_prefix)
+    max_event_bytes: int = attrs.field(
+        default=attrs.Factory(lambda self: min(256 * 1024, self.max_record_bytes), takes_self=True),
+        validator=whole(1, MAX_RECORD_BYTES),
+    )
+    replay_batch_bytes: int = attrs.field(default=MIB, validator=whole(1024, MAX_BYTES))
+    replay_buffer_events: int = attrs.field(default=1000, validator=whole(1, 10_000_000))
+    max_cached_ids: int = attrs.field(default=100_000, validator=whole(1))
+    event_producer: EventProducerConfig = attrs.field(
+        factory=EventProducerConfig, validator=attrs.validators.instance_of(EventProducerConfig)
+    )
+
+    def __attrs_post_init__(self) -> None:
+        super().__attrs_post_init__()
+        if self.max_event_bytes > self.max_record_bytes:
+            raise wrong(
+                self,
+                "max_event_bytes",
+                f"must be at most max-record-bytes ({self.max_record_bytes}), not {self.max_event_bytes}",
+            )
+        if self.snapshot_prefix and collision_key(self.prefix).startswith(collision_key(self.snapshot_prefix)):
+            raise wrong(
+                self,
+                "prefix",
+                f"must not begin with the prefix of snapshot topics, {self.snapshot_prefix!r}; it is {self.prefix!r}",
+            )
+
+    def topic_name(self, persistence_id: str) -> str:
+        """Return the journal topic of `persistence_id` (see `kafka_persist.naming.topic_name`)."""
+        return topic_name(persistence_id, prefix=self.prefix, naming=self.naming, snapshot_prefix=self.snapshot_prefix)
+
+    def event_producer_properties(self) -> dict[str, Any]:
+        """Return the whole configuration of the publishing client, secrets in clear; librdkafka's names.
+
+        A ``transactional.id`` for "exactly-once" is left to the caller: it needs one per publisher.
+        """
+        fire = self.event_producer.mode == "fire-and-forget"
+        owned = {**self._writing(idempotent=not fire), "partitioner": "murmur2_random"}
+        return self._properties(merge({"acks": 0 if fire else "all"}, self.event_producer.properties), owned)

@@ -1,0 +1,57 @@
+"""The configuration of the snapshot store."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import attrs
+
+from kafka_persist.naming import DEFAULT_SNAPSHOT_PREFIX, snapshot_topic_name
+
+from .fields import comma_separated, flag, one_of, servers, topic_prefix, whole, wrong
+from .parts import MAX_BYTES
+from .stores import MAX_RECORD_BYTES, MIB, StoreConfig
+
+
+@attrs.frozen(kw_only=True)
+class SnapshotStoreConfig(StoreConfig):
+    """The snapshot store.
+
+    Attributes:
+        bootstrap_servers: "" takes the journal's, and its `client` properties with them.
+        prefix: put before the name of every snapshot topic; not empty.
+        keep: how many of the newest snapshots of an id are kept; the latest is never deleted.
+        chunk_bytes: larger snapshots are stored in pieces of this size.
+        max_snapshot_bytes: size of the largest snapshot, encoded. One that is larger is refused, also on reading.
+        on_unreadable: what `load` does if the newest snapshot cannot be read: "fail", or try the "older" ones.
+        ignore_orphan: whether a snapshot that is newer than the journal's last event is passed over (Kafka may lose the
+            end of a log in an unclean election; the state must not be ahead of the events).
+    """
+
+    cleanup_policy = "compact"
+
+    bootstrap_servers: str = attrs.field(default="", converter=comma_separated, validator=servers)
+    prefix: str = attrs.field(default=DEFAULT_SNAPSHOT_PREFIX, validator=topic_prefix)
+    keep: int = attrs.field(default=3, validator=whole(1, 1000))
+    chunk_bytes: int = attrs.field(
+        default=attrs.Factory(lambda self: min(900_000, self.max_record_bytes * 9 // 10), takes_self=True),
+        validator=whole(512, MAX_RECORD_BYTES),
+    )
+    max_snapshot_bytes: int = attrs.field(default=64 * MIB, validator=whole(1, MAX_BYTES))
+    on_unreadable: Literal["fail", "older"] = attrs.field(default="fail", validator=one_of(("fail", "older")))
+    ignore_orphan: bool = attrs.field(default=True, validator=flag)
+
+    def __attrs_post_init__(self) -> None:
+        super().__attrs_post_init__()
+        if self.chunk_bytes > self.max_record_bytes:
+            raise wrong(
+                self,
+                "chunk_bytes",
+                f"must be at most max-record-bytes ({self.max_record_bytes}), not {self.chunk_bytes}",
+            )
+        if not self.prefix:
+            raise wrong(self, "prefix", "must not be empty: snapshots would lie in the topics of the events")
+
+    def topic_name(self, persistence_id: str) -> str:
+        """Return the snapshot topic of `persistence_id` or of a view's id."""
+        return snapshot_topic_name(persistence_id, prefix=self.prefix, naming=self.naming)
