@@ -1,0 +1,17 @@
+"""The memory stores keep every promise, with nothing declared off."""
+
+import pytest
+
+from compat_suite import JournalSpec
+from compat_suite.capabilities import JOURNAL
+from kafka_persist.memory import MemoryBackend, open_memory_journal
+
+
+class TestMemoryJournal(JournalSpec):
+    capabilities = JOURNAL
+    max_write_bytes = 1 << 20
+
+    @pytest.fixture
+    def open_journal(self):
+        backend = MemoryBackend()
+        return lambda: open_memory_journal(backend)
