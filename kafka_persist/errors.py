@@ -18,7 +18,7 @@ import trio
 if TYPE_CHECKING:
     from .model import Rejection
 
-    WriteResult: TypeAlias = "Rejection | WriteError | None"
+    WriteResult: TypeAlias = "Rejection | PersistenceError | None"
 
 
 def printable(text: str, limit: int = 80) -> str:
@@ -81,7 +81,7 @@ class WriteError(PersistenceError):
 
     Attributes:
         results: one element per `AtomicWrite` of the call, in order: None (stored), a `Rejection`, or the
-            `WriteError` of that write. Empty if the error came before any write was handed over.
+            `PersistenceError` of that write. Empty if the error came before any write was handed over.
     """
 
     def __init__(self, message: str, *, results: Sequence[WriteResult] = ()) -> None:

@@ -1,0 +1,333 @@
+"""The chain: which records of a log count. One live writer per id, on a log without conditional append.
+
+Theory of operation
+===================
+
+Each record names the record that it extends, by that record's offset and author. **A record counts iff it extends the
+head at its place in the log**; it then is the new head. Every reader folds the same records with the same rule, so of
+two competing writers the log's order picks one, for everybody, for ever. Records that do not count are invisible.
+
+A writer knows the head, appends one record that extends it, and looks at the offset that the broker reports:
+
+* It is the next offset that the writer has not judged yet: nothing came between, the record counts.
+* It is larger: something came between. The writer reads the gap and judges it like any reader.
+* It is smaller: the log lost records (`Verdict.TRUNCATED`).
+
+A *claim* hands the id to a new writer: records that the old writer sent extend an older head, so wherever they land
+behind the claim they do not count. That also decides every write whose outcome was unknown: once, for everybody. A
+record that the client library sends twice extends, the second time, a head that is no longer the head.
+
+A *delete* raises the floor (events at or below it are gone) and may be written by anyone; it keeps the writer. The
+log's start may then be cut **to** a counted record, never past the last one. Each record carries the id's cumulative
+state, so the first record left is a sufficient base for all that follow (`_rebase`). It is believed unless a later
+record contradicts it: a record that extends something *between* the base's predecessor and the base proves that the
+base itself never counted, since writers only ever extend records that count. That cannot happen after a cut of ours,
+only after a foreign one (retention), and is reported as `JournalHeadLost`, never guessed away.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable
+from typing import Final
+
+import attrs
+
+from ..errors import (
+    CorruptRecord,
+    ForeignEvent,
+    JournalHeadLost,
+    JournalTruncated,
+    WriteOutcomeUnknown,
+    printable,
+)
+from .envelope import Envelope, IdState, Kind
+
+NIL: Final = bytes(16)
+"""The author of "nothing": what the first record of a log extends."""
+
+
+@attrs.frozen
+class Head:
+    """The last record that counts, with the id's cumulative state.
+
+    Attributes:
+        offset: its place in the log; -1 before the first record.
+        author: who appended it (16 bytes).
+        writer: who may write events from here on.
+        epoch: how many claims have counted.
+        highest: the highest sequence number that was used.
+        floor: events at or below it are deleted.
+    """
+
+    offset: int = -1
+    author: bytes = NIL
+    writer: bytes = NIL
+    epoch: int = 0
+    highest: int = 0
+    floor: int = 0
+
+
+@attrs.frozen
+class Base:
+    """The first record of a log whose older part was cut off; believed unless contradicted."""
+
+    offset: int
+    prev_offset: int
+
+
+@attrs.frozen
+class Chain:
+    """What a reader knows about one id after judging the log up to `position`.
+
+    Attributes:
+        persistence_id: whose log it is.
+        head: the last record that counts.
+        position: the next offset to judge.
+        oldest: the lowest sequence number whose event can still be in the log; 1 if nothing was cut.
+        base: set if the log's start was cut.
+    """
+
+    persistence_id: str
+    head: Head = Head()
+    position: int = 0
+    oldest: int = 1
+    base: Base | None = None
+
+    @property
+    def lost_to(self) -> int:
+        """Events above the floor up to this number are missing though nobody deleted them; 0 for none."""
+        return self.oldest - 1 if self.oldest - 1 > self.head.floor else 0
+
+
+class Verdict(enum.Enum):
+    """What a writer learns from the offset of its delivery report."""
+
+    COUNTS = "counts"
+    GAP = "gap"
+    TRUNCATED = "truncated"
+
+
+def verdict(chain: Chain, offset: int | None) -> Verdict:
+    """Judge a delivery report: `offset` is where the broker says that the record stands (None: it does not say)."""
+    if offset is None or offset > chain.position:
+        return Verdict.GAP
+    return Verdict.COUNTS if offset == chain.position else Verdict.TRUNCATED
+
+
+# --- reading -----------------------------------------------------------------------------------------------------
+
+
+def judge(chain: Chain, offset: int, envelope: Envelope, log_start: int, where: str) -> Chain:
+    """Take the record at `offset` into account and return the chain behind it.
+
+    The record counts iff the returned chain's ``head.offset`` is `offset`.
+
+    Args:
+        chain: the state before.
+        offset: the record's offset, at or above ``chain.position``.
+        envelope: the decoded record.
+        log_start: the first offset that the log still holds.
+        where: names the record in error messages ("topic[0]@17").
+
+    Raises:
+        ForeignEvent: the record belongs to another id.
+        CorruptRecord: it extends the head but contradicts its state.
+        JournalHeadLost: the log's start was cut in a way that leaves no certain head.
+    """
+    state = _own_state(chain, envelope, where)
+    if chain.position < log_start:
+        return _rebase(chain, offset, envelope, state, log_start, where)
+    if (envelope.prev_offset, envelope.prev_author) != (chain.head.offset, chain.head.author):
+        _check_base(chain, envelope, where)
+        return attrs.evolve(chain, position=offset + 1)
+    _check_step(chain.head, envelope, state, where)
+    return attrs.evolve(chain, head=_head_of(offset, envelope, state), position=offset + 1)
+
+
+def check_range(chain: Chain, start: int, end: int, where: str) -> None:
+    """Compare what is known with the bounds of the log.
+
+    Raises:
+        JournalTruncated: the log ends before a place that this process has already seen.
+        JournalHeadLost: the log was cut and is empty, so that its state is unknown.
+    """
+    if end < chain.position:
+        raise JournalTruncated(
+            f"{where} ends at offset {end}, but records up to offset {chain.position - 1} were seen before: the broker "
+            f"lost acknowledged records of {printable(chain.persistence_id)} (unclean leader election, a deleted and "
+            "recreated topic, or lost disk pages). Stop writing to it, and compare the brokers' replicas"
+        )
+    if start == end and start > chain.position:
+        raise JournalHeadLost(
+            f"{where} is empty but starts at offset {start}: retention or a foreign deletion removed all records of "
+            f"{printable(chain.persistence_id)}, its highest sequence number included. Restore the topic from a copy"
+        )
+
+
+def _own_state(chain: Chain, envelope: Envelope, where: str) -> IdState:
+    for state in envelope.states:
+        if state.persistence_id == chain.persistence_id:
+            return state
+    names = ", ".join(printable(state.persistence_id, 40) for state in envelope.states[:3])
+    raise ForeignEvent(
+        f"{where} belongs to {names}, not to {printable(chain.persistence_id)}: two ids share this topic or somebody "
+        "else writes to it. Give each id a topic of its own"
+    )
+
+
+def _head_of(offset: int, envelope: Envelope, state: IdState) -> Head:
+    return Head(offset, envelope.author, envelope.writer, envelope.epoch, state.last, state.floor)
+
+
+def _rebase(chain: Chain, offset: int, envelope: Envelope, state: IdState, log_start: int, where: str) -> Chain:
+    """Begin anew at the start of a log that was cut, with the cumulative state of its first record."""
+    if offset != log_start:
+        raise JournalHeadLost(
+            f"{where}: the log starts at offset {log_start}, where no record stands, so the state before it is unknown"
+        )
+    if state.last < chain.head.highest or envelope.epoch < chain.head.epoch:
+        raise JournalTruncated(
+            f"{where} has highest sequence number {state.last} in epoch {envelope.epoch}, but {chain.head.highest} in "
+            f"epoch {chain.head.epoch} was seen before: the broker lost acknowledged records"
+        )
+    oldest = state.first if envelope.kind is Kind.EVENTS else state.last + 1
+    base = Base(offset, envelope.prev_offset)
+    return Chain(chain.persistence_id, _head_of(offset, envelope, state), offset + 1, oldest, base)
+
+
+def _check_base(chain: Chain, envelope: Envelope, where: str) -> None:
+    base = chain.base
+    if base is not None and base.prev_offset < envelope.prev_offset < base.offset:
+        raise JournalHeadLost(
+            f"{where} extends offset {envelope.prev_offset}, which was cut off: so the first record left (offset "
+            f"{base.offset}) never counted and the state before it is unknown. Retention or a foreign deletion cut the "
+            "log; restore the topic from a copy"
+        )
+
+
+def _check_step(head: Head, envelope: Envelope, state: IdState, where: str) -> None:
+    """Refuse a record that extends the head without following from it (a bug or a forgery)."""
+    match envelope.kind:
+        case Kind.CLAIM:
+            legal = (
+                envelope.author == envelope.writer
+                and envelope.epoch == head.epoch + 1
+                and state.last == head.highest
+                and state.floor == head.floor
+            )
+        case Kind.EVENTS:
+            legal = (
+                envelope.author == envelope.writer == head.writer
+                and envelope.epoch == head.epoch
+                and head.highest < state.first <= state.last
+                and state.floor == head.floor
+            )
+        case Kind.DELETE:
+            legal = (
+                envelope.writer == head.writer
+                and envelope.epoch == head.epoch
+                and state.last == head.highest
+                and head.floor <= state.floor <= head.highest
+            )
+    if not legal:
+        raise CorruptRecord(
+            f"{where} extends offset {head.offset} but contradicts it (kind {envelope.kind.name}, epoch "
+            f"{envelope.epoch} after {head.epoch}, numbers {state.first}-{state.last} after {head.highest}, floor "
+            f"{state.floor} after {head.floor}): somebody else writes to this topic"
+        )
+
+
+# --- writing -----------------------------------------------------------------------------------------------------
+
+
+def claim_envelope(chain: Chain, writer: bytes) -> Envelope:
+    """The record by which `writer` takes the id over."""
+    head = chain.head
+    state = IdState(chain.persistence_id, 0, head.highest, head.floor)
+    return _extend(head, Kind.CLAIM, author=writer, writer=writer, epoch=head.epoch + 1, state=state)
+
+
+def events_envelope(chain: Chain, first: int, last: int, entries: bytes) -> Envelope:
+    """The record with the events `first` to `last` of the head's writer."""
+    head = chain.head
+    state = IdState(chain.persistence_id, first, last, head.floor)
+    return _extend(
+        head, Kind.EVENTS, author=head.writer, writer=head.writer, epoch=head.epoch, state=state, entries=entries
+    )
+
+
+def delete_envelope(chain: Chain, author: bytes, floor: int) -> Envelope:
+    """The record that raises the floor to `floor`, clamped to the highest sequence number."""
+    head = chain.head
+    state = IdState(chain.persistence_id, 0, head.highest, max(head.floor, min(floor, head.highest)))
+    return _extend(head, Kind.DELETE, author=author, writer=head.writer, epoch=head.epoch, state=state)
+
+
+def _extend(
+    head: Head, kind: Kind, *, author: bytes, writer: bytes, epoch: int, state: IdState, entries: bytes = b""
+) -> Envelope:
+    return Envelope(kind, author, writer, epoch, head.offset, head.author, (state,), entries)
+
+
+def advance(chain: Chain, offset: int, envelope: Envelope) -> Chain:
+    """The chain behind an own record that is known to count at `offset`."""
+    return attrs.evolve(chain, head=_head_of(offset, envelope, envelope.states[0]), position=offset + 1)
+
+
+# --- deleting ----------------------------------------------------------------------------------------------------
+
+
+@attrs.frozen
+class Cut:
+    """How far the log itself may be cut for a deletion.
+
+    Attributes:
+        floor: the floor to record.
+        offset: the first record to keep; None: the delete record itself.
+    """
+
+    floor: int
+    offset: int | None
+
+
+def plan_cut(to_sequence_nr: int, highest: int, counted: Iterable[tuple[int, Envelope]]) -> Cut:
+    """Decide what a deletion up to `to_sequence_nr` removes.
+
+    Numbers between the last deleted event and the first one kept were never stored (rejected writes): the floor
+    covers them too, so that a reader of the cut log misses nothing.
+
+    Args:
+        to_sequence_nr: what was asked for.
+        highest: the id's highest sequence number.
+        counted: the offsets and records that count, ascending.
+    """
+    if to_sequence_nr >= highest:
+        return Cut(highest, None)
+    for offset, envelope in counted:
+        state = envelope.states[0]
+        if envelope.kind is Kind.EVENTS and state.last > to_sequence_nr:
+            return Cut(max(to_sequence_nr, state.first - 1), offset)
+    return Cut(to_sequence_nr, None)
+
+
+def survived_cut(head: Head, sent: Envelope) -> bool:
+    """Whether an own record counted, judged only by the state of a log whose start was cut behind it.
+
+    In one epoch only one writer writes, one record at a time: if the numbers of `sent` are used, `sent` used them.
+
+    Raises:
+        WriteOutcomeUnknown: another writer has taken over since, so the state does not tell.
+    """
+    if head.epoch != sent.epoch:
+        raise WriteOutcomeUnknown(
+            "the log was cut behind a record before its outcome was known, and another writer took over since. Open "
+            "the entity again, which decides it"
+        )
+    match sent.kind:
+        case Kind.CLAIM:
+            return head.writer == sent.writer
+        case Kind.EVENTS:
+            return head.highest >= sent.states[0].last
+        case Kind.DELETE:
+            return head.floor >= sent.states[0].floor

@@ -1,0 +1,485 @@
+"""One id's log in this process: its head, the queue in front of it, and the one record in flight.
+
+Theory of operation
+===================
+
+Everything here runs on the Trio thread. `_busy` says that somebody owns the log: either one record of events is in
+flight, or a coroutine holds a *turn* (claim, delete, look at the head). What comes meanwhile waits in `_queue`, in
+the order of the calls. When the owner is done, `_pump` takes the next: a turn, or all waiting writes up to it, merged
+into one record.
+
+The fast path has no task and no await: `enqueue` -> `submit`; delivery report -> `_on_ack` -> waiting calls woken,
+next record submitted. Only where the report leaves a question (something came between, no offset, unknown fate)
+a task of the journal's nursery reads the log and decides (`_resolve`). While it reads, the log stays busy.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+import uuid
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+
+import attrs
+import outcome
+import trio
+
+from .._core import chain as rule
+from .._core.chain import Chain, Cut, Head, Verdict
+from .._core.envelope import Envelope, Kind, encode_envelope, join_entries
+from ..driver import Ack, Driver, Fate, Log
+from ..errors import (
+    BrokerError,
+    JournalTruncated,
+    PersistenceError,
+    StoredDataError,
+    WriteOutcomeUnknown,
+    WriterFenced,
+    printable,
+)
+from ..model import Rejection
+from .batch import Item, Result
+from .reading import Counted, Recent, catch_up, check_bookmark
+
+CLAIM_ATTEMPTS = 20
+"""How often a claim that lost a race is tried again; each loss means that another process claimed meanwhile."""
+
+
+@attrs.frozen(kw_only=True)
+class Tools:
+    """What all id logs of a journal share.
+
+    Attributes:
+        driver: the log's access.
+        spawn: starts ``async_fn(*args)`` in the journal's nursery; False if that is closed.
+        max_record_bytes: the largest sum of entries that one record may hold.
+        recent_bytes: how much of a recovery is kept for the replay that follows.
+    """
+
+    driver: Driver
+    spawn: Callable[..., bool]
+    max_record_bytes: int
+    recent_bytes: int = 256 * 1024
+
+
+@attrs.frozen
+class _Sent:
+    """A record in flight with the atomic writes in it."""
+
+    key: bytes
+    envelope: Envelope
+    items: Sequence[Item]
+
+
+@attrs.define(eq=False)
+class _Turn:
+    granted: trio.Event = attrs.field(factory=trio.Event)
+    withdrawn: bool = False
+
+
+class IdLog:
+    """The log of one persistence id, as this process knows it."""
+
+    __slots__ = (
+        "_busy",
+        "_queue",
+        "_tools",
+        "chain",
+        "failure",
+        "fresh",
+        "hint",
+        "last_timestamp",
+        "log",
+        "mark",
+        "recent",
+        "reserved",
+    )
+
+    def __init__(self, persistence_id: str, log: Log, tools: Tools) -> None:
+        self.log = log
+        self.chain = Chain(persistence_id)
+        self.fresh = True
+        """Nothing has been read yet."""
+        self.failure: str = ""
+        """Why the current writer is finished ("" while it may write)."""
+        self.hint: Head | None = None
+        """A head that a snapshot remembers, not compared with the log yet."""
+        self.mark: Head | None = None
+        """The same, found in the log: replays of what came later may begin there."""
+        self.recent: Recent | None = None
+        self.reserved = 0
+        """The highest sequence number, waiting writes included."""
+        self.last_timestamp = 0
+        self._tools = tools
+        self._queue: deque[Item | _Turn] = deque()
+        self._busy = False
+
+    def __repr__(self) -> str:
+        head = self.chain.head
+        return (
+            f"<IdLog {printable(self.chain.persistence_id, 40)} highest={head.highest} floor={head.floor} "
+            f"epoch={head.epoch} queued={len(self._queue)} busy={self._busy}>"
+        )
+
+    @property
+    def idle(self) -> bool:
+        """Nothing is in flight or waiting."""
+        return not self._busy and not self._queue
+
+    def timestamp(self) -> int:
+        """The clock in milliseconds, never going back within this process."""
+        self.last_timestamp = max(self.last_timestamp, time.time_ns() // 1_000_000)
+        return self.last_timestamp
+
+    # --- writes --------------------------------------------------------------------------------------------------
+
+    def enqueue(self, items: Sequence[Item]) -> None:
+        """Take writes; they go out at once if the log is free, else merged with what waits."""
+        self._queue.extend(items)
+        self.reserved = items[-1].last
+        if not self._busy:
+            self._pump()
+
+    def refusal(self, writer: bytes) -> WriterFenced | None:
+        """Why `writer` may not write here, if it may not."""
+        name = printable(self.chain.persistence_id)
+        if self.chain.head.writer != writer:
+            return WriterFenced(
+                f"the writer of {name} does not hold the claim (epoch {self.chain.head.epoch}): another writer took "
+                "the id over, or this one never claimed it. Certainly not stored; open the entity again to go on"
+            )
+        if self.failure:
+            return WriterFenced(
+                f"the writer of {name} is finished ({self.failure}). Certainly not stored; open the entity again"
+            )
+        return None
+
+    def _overtaken(self, first: int) -> WriterFenced | None:
+        """Never let a number out twice: the chain would be corrupt for every reader."""
+        if first > self.chain.head.highest:
+            return None
+        return WriterFenced(
+            f"sequence number {first} of {printable(self.chain.persistence_id)} was used meanwhile by somebody with the "
+            "same writer uuid. Certainly not stored; give each incarnation of an entity a uuid of its own"
+        )
+
+    def _pump(self) -> None:
+        """Let the next in the queue have the log, which is free."""
+        while self._queue:
+            front = self._queue[0]
+            if isinstance(front, _Turn):
+                self._queue.popleft()
+                if not front.withdrawn:
+                    self._busy = True
+                    front.granted.set()
+                    return
+            else:
+                items = self._take()
+                if items and self._send(items):
+                    return
+        self.reserved = self.chain.head.highest
+
+    def _take(self) -> list[Item]:
+        """Remove from the queue the writes that fit into one record: same writer, up to the next turn."""
+        taken: list[Item] = []
+        room = self._tools.max_record_bytes
+        while self._queue and isinstance(item := self._queue[0], Item):
+            if not item.withdrawn:
+                if taken and (item.alone or taken[0].alone or item.size > room or item.writer != taken[0].writer):
+                    break
+                room -= item.size
+                taken.append(item)
+            self._queue.popleft()
+        return taken
+
+    def _send(self, items: Sequence[Item]) -> bool:
+        """Submit one record; False if its writer may not write (its calls then know)."""
+        if (refusal := self.refusal(items[0].writer) or self._overtaken(items[0].first)) is not None:
+            for item in items:
+                item.settle(_copy(refusal))
+            return False
+        entries = join_entries([entry for item in items for entry in item.entries])
+        envelope = rule.events_envelope(self.chain, items[0].first, items[-1].last, entries)
+        for item in items:
+            item.handed_over = True
+        self._busy = True
+        self.recent = None
+        sent = _Sent(uuid.uuid4().bytes, envelope, items)
+        self._tools.driver.submit(self.log, sent.key, encode_envelope(envelope), partial(self._on_ack, sent))
+        return True
+
+    def _on_ack(self, sent: _Sent, ack: Ack) -> None:
+        """Delivery report: the usual case here, everything else in a task that may read the log."""
+        if ack.fate is Fate.STORED and rule.verdict(self.chain, ack.offset) is Verdict.COUNTS:
+            assert ack.offset is not None
+            self.chain = rule.advance(self.chain, ack.offset, sent.envelope)
+            self._finish(sent.items, None)
+        elif not self._tools.spawn(self._resolve, sent, ack):
+            self._finish(sent.items, self._unknown("the journal was closed before the outcome was known"))
+
+    def _finish(self, items: Sequence[Item], result: Result) -> None:
+        self._busy = False
+        for item in items:
+            item.settle(_copy(result))
+        self._pump()
+
+    async def _resolve(self, sent: _Sent, ack: Ack) -> None:
+        """Decide what became of a record whose report leaves a question, and go on."""
+        result: Result = self._unknown("the journal was closed before the outcome was known")
+        again = False
+        try:
+            result, again = await self._decide(sent, ack)
+        except StoredDataError as error:
+            self.failure = "the log is damaged"
+            result = error
+        except PersistenceError as error:
+            result = self._unknown(f"reading the log back failed: {error}", error)
+        finally:
+            if again:
+                self._busy = False
+                self._queue.extendleft(reversed(sent.items))
+                self._pump()
+            else:
+                self._finish(sent.items, result)
+
+    async def _decide(self, sent: _Sent, ack: Ack) -> tuple[Result, bool]:
+        """The result of a record, or that its writes must go out again (they certainly do not count as they are)."""
+        match ack.fate:
+            case Fate.TOO_LARGE if len(sent.items) > 1:
+                for item in sent.items:
+                    item.alone = True
+                return None, True
+            case Fate.TOO_LARGE:
+                return Rejection(
+                    f"{sent.items[0].size} bytes of events are too large for one record: {ack.reason}"
+                ), False
+            case Fate.REFUSED:
+                return _as_broker_error(ack), False
+            case Fate.UNKNOWN:
+                return self._unknown(ack.reason), False
+            case Fate.STORED:
+                if await self._landed(sent, ack):
+                    return None, False
+                refusal = self.refusal(sent.envelope.writer)
+                return refusal, refusal is None  # only a deletion came between: the writer still holds the claim
+
+    def _unknown(self, reason: str, cause: BaseException | None = None) -> WriteOutcomeUnknown:
+        self.failure = "the outcome of an earlier write is unknown"
+        error = WriteOutcomeUnknown(
+            f"a write of {printable(self.chain.persistence_id)} may or may not be stored ({reason}). This writer is "
+            "finished for the id: open the entity again, which decides it"
+        )
+        error.__cause__ = cause
+        return error
+
+    # --- turns: claim, delete, look at the head ------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Own the log: after all that was enqueued before, and before all that comes later."""
+        await self._await_turn()
+        try:
+            yield
+        finally:
+            self._busy = False
+            self._pump()
+
+    async def _await_turn(self) -> None:
+        if self.idle:
+            await trio.lowlevel.checkpoint_if_cancelled()
+            self._busy = True
+            return
+        turn = _Turn()
+        self._queue.append(turn)
+        try:
+            await turn.granted.wait()
+        except trio.Cancelled:
+            turn.withdrawn = True
+            if turn.granted.is_set():
+                self._busy = False
+                self._pump()
+            raise
+
+    async def refresh(self) -> Chain:
+        """Judge what came since the last look. Call it within a turn."""
+        recent: Recent | None = None
+        if self.fresh:
+            await self._start_at_hint()
+            recent = Recent(above=self.chain.head.highest, limit=self._tools.recent_bytes)
+        elif self.recent is not None:
+            recent = self.recent
+        before = self.chain
+        self.chain = await catch_up(
+            self._tools.driver, self.log, self.chain, on_counted=recent.add if recent is not None else None
+        )
+        self.fresh = False
+        self.recent = None if recent is None or recent.overflow else recent
+        if self.chain.head.epoch != before.head.epoch:
+            self.failure = ""
+        self.reserved = self.chain.head.highest
+        return self.chain
+
+    async def _start_at_hint(self) -> None:
+        """Begin at the head that a snapshot remembers, if the log still holds it."""
+        hint, self.hint = self.hint, None
+        if hint is None:
+            return
+        scan = await self._tools.driver.scan(self.log, hint.offset, hint.offset + 1)
+        if scan.range.start > hint.offset:
+            return
+        check_bookmark(hint, scan, str(self.log))
+        self.mark = hint
+        self.chain = self._chain_at(hint)
+
+    def _chain_at(self, head: Head) -> Chain:
+        return Chain(self.chain.persistence_id, head, head.offset + 1, oldest=head.highest + 1)
+
+    def start_of_replay(self, low: int) -> Chain:
+        """Where judging may begin for a replay from number `low` on."""
+        if self.mark is not None and low > self.mark.highest:
+            return self._chain_at(self.mark)
+        return Chain(self.chain.persistence_id)
+
+    def take_recent(self, low: int) -> Sequence[Counted] | None:
+        """What the last recovery read, once, if it holds every event from `low` on."""
+        recent, self.recent = self.recent, None
+        return recent.records if recent is not None and low > recent.above else None
+
+    async def claim(self, writer: bytes) -> int:
+        """Take the log over; call it within a turn.
+
+        Raises:
+            WriterFenced: other processes claimed the id again and again meanwhile.
+            WriteOutcomeUnknown: the claim may or may not have landed.
+        """
+        for _ in range(CLAIM_ATTEMPTS):
+            await self.refresh()
+            if await self._append(rule.claim_envelope(self.chain, writer)):
+                self.failure = ""
+                self.reserved = self.chain.head.highest
+                return self.chain.head.highest
+        raise WriterFenced(
+            f"{CLAIM_ATTEMPTS} claims of {printable(self.chain.persistence_id)} in a row lost against other processes: "
+            "more than one of them keeps opening this entity. Certainly nothing was written"
+        )
+
+    async def delete_to(self, to_sequence_nr: int) -> int | None:
+        """Raise the floor; return the offset below which the log may be cut. Call it within a turn."""
+        author = uuid.uuid4().bytes
+        for _ in range(CLAIM_ATTEMPTS):
+            await self.refresh()
+            to = min(to_sequence_nr, self.chain.head.highest)
+            if to <= self.chain.head.floor:
+                return None
+            cut = await self._plan_cut(to)
+            if await self._append(rule.delete_envelope(self.chain, author, cut.floor)):
+                return self.chain.head.offset if cut.offset is None else cut.offset
+        raise BrokerError(
+            f"{CLAIM_ATTEMPTS} deletions of {printable(self.chain.persistence_id)} in a row lost against other writes; "
+            "nothing was deleted, try again"
+        )
+
+    async def _plan_cut(self, to_sequence_nr: int) -> Cut:
+        if to_sequence_nr >= self.chain.head.highest:
+            return rule.plan_cut(to_sequence_nr, self.chain.head.highest, ())
+        found: list[Counted] = []
+
+        def keep_first(counted: Counted) -> None:
+            if not found and counted.envelope.kind is Kind.EVENTS and counted.envelope.states[0].last > to_sequence_nr:
+                found.append(counted)
+
+        await catch_up(
+            self._tools.driver,
+            self.log,
+            Chain(self.chain.persistence_id),
+            stop=self.chain.head.offset + 1,
+            on_counted=keep_first,
+        )
+        pairs = [(counted.offset, counted.envelope) for counted in found]
+        return rule.plan_cut(to_sequence_nr, self.chain.head.highest, pairs)
+
+    async def _append(self, envelope: Envelope) -> bool:
+        """Append a claim or a delete; whether it counts."""
+        sent = _Sent(uuid.uuid4().bytes, envelope, ())
+        ack = await self._submit_and_wait(sent)
+        match ack.fate:
+            case Fate.STORED:
+                return await self._landed(sent, ack)
+            case Fate.UNKNOWN:
+                raise WriteOutcomeUnknown(
+                    f"a {envelope.kind.name.lower()} of {printable(self.chain.persistence_id)} may or may not be "
+                    f"stored ({ack.reason}). Trying again is safe"
+                )
+            case _:
+                raise _as_broker_error(ack)
+
+    async def _submit_and_wait(self, sent: _Sent) -> Ack:
+        """Hand a record over and wait, shielded, for its report (bounded by the delivery timeout)."""
+        task = trio.lowlevel.current_task()
+        await trio.lowlevel.checkpoint_if_cancelled()
+        self._tools.driver.submit(
+            self.log,
+            sent.key,
+            encode_envelope(sent.envelope),
+            lambda ack: trio.lowlevel.reschedule(task, outcome.Value(ack)),
+        )
+        answer = await trio.lowlevel.wait_task_rescheduled(lambda _: trio.lowlevel.Abort.FAILED)
+        assert isinstance(answer, Ack)
+        return answer
+
+    async def _landed(self, sent: _Sent, ack: Ack) -> bool:
+        """Whether a record that is in the log counts.
+
+        Raises:
+            JournalTruncated: it stands where other records were seen before.
+            WriteOutcomeUnknown: a foreign deletion removed the evidence.
+        """
+        match rule.verdict(self.chain, ack.offset):
+            case Verdict.COUNTS:
+                assert ack.offset is not None
+                self.chain = rule.advance(self.chain, ack.offset, sent.envelope)
+                return True
+            case Verdict.TRUNCATED:
+                raise JournalTruncated(
+                    f"{self.log}: a record was stored at offset {ack.offset}, but records up to offset "
+                    f"{self.chain.position - 1} were seen before: the broker lost acknowledged records. Stop writing "
+                    f"to {printable(self.chain.persistence_id)} and compare the brokers' replicas"
+                )
+            case Verdict.GAP:
+                return await self._read_gap(sent, ack.offset)
+
+    async def _read_gap(self, sent: _Sent, offset: int | None) -> bool:
+        keys: set[bytes | None] = set()
+        before = self.chain
+        self.recent = None  # what comes to light here is not in it
+        self.chain = await catch_up(
+            self._tools.driver,
+            self.log,
+            self.chain,
+            stop=None if offset is None else offset + 1,
+            on_counted=lambda counted: keys.add(counted.key),
+        )
+        if sent.key in keys:
+            return True
+        if self.chain.base == before.base or self.chain.base is None:
+            return False
+        return rule.survived_cut(self.chain.head, sent.envelope)
+
+
+def _as_broker_error(ack: Ack) -> PersistenceError:
+    if isinstance(ack.error, PersistenceError):
+        return ack.error
+    return BrokerError(f"the broker refused a record, which is certainly not stored: {ack.reason}")
+
+
+def _copy(result: Result) -> Result:
+    """An exception of its own for each waiting call: one object raised in several tasks mixes their tracebacks."""
+    if not isinstance(result, PersistenceError):
+        return result
+    twin = copy.copy(result)
+    twin.__cause__ = result.__cause__
+    twin.__traceback__ = None
+    return twin

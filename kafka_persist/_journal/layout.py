@@ -1,0 +1,37 @@
+"""Which log holds which id. Today one topic per id; the chain belongs to the log, so a shared layout can follow."""
+
+from __future__ import annotations
+
+import abc
+
+import attrs
+
+from ..config import JournalConfig
+from ..driver import Log, TopicSpec
+
+
+class Layout(abc.ABC):
+    """Maps persistence ids to logs."""
+
+    @abc.abstractmethod
+    def log_of(self, persistence_id: str) -> Log:
+        """The log that holds the id's records."""
+
+    @abc.abstractmethod
+    def spec_of(self, log: Log) -> TopicSpec:
+        """The topic that has to exist for `log`."""
+
+
+@attrs.frozen
+class TopicPerId(Layout):
+    """One topic per id, one partition of it used: the original's layout."""
+
+    config: JournalConfig
+
+    def log_of(self, persistence_id: str) -> Log:
+        """The log that holds the id's records."""
+        return Log(self.config.topic_name(persistence_id), self.config.partition)
+
+    def spec_of(self, log: Log) -> TopicSpec:
+        """The topic that has to exist for `log`."""
+        return TopicSpec(log.topic, self.config.topics.partitions, self.config.topic_settings(), role="journal")

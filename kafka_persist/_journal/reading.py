@@ -1,0 +1,120 @@
+"""Judging stretches of a log: from raw records to the records that count."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
+
+import attrs
+
+from .._core.chain import Chain, Head, check_range, judge
+from .._core.envelope import Envelope, Kind, decode_envelope
+from ..driver import Driver, Log, Record, Scan
+from ..errors import JournalTruncated
+
+
+class Counted(NamedTuple):
+    """A record that counts."""
+
+    offset: int
+    envelope: Envelope
+    key: bytes | None
+
+
+def judged(chain: Chain, log: Log, records: Iterable[Record], log_start: int) -> Iterator[tuple[Chain, Counted | None]]:
+    """Fold `records` into `chain`; yield, for each, the chain behind it and the record itself if it counts.
+
+    Raises:
+        StoredDataError: see `kafka_persist._core.chain.judge` and `decode_envelope`.
+    """
+    for record in records:
+        if record.offset < chain.position:
+            continue
+        where = f"{log}@{record.offset}"
+        envelope = decode_envelope(record.value, where)
+        chain = judge(chain, record.offset, envelope, log_start, where)
+        counts = chain.head.offset == record.offset
+        yield chain, Counted(record.offset, envelope, record.key) if counts else None
+
+
+@attrs.define
+class Recent:
+    """The events read by the last refresh, so that a recovery need not read them twice.
+
+    Attributes:
+        above: events with numbers above it are complete here.
+        limit: bytes of the entries to keep at most; more, and nothing is kept.
+        records: what counts, ascending.
+    """
+
+    above: int
+    limit: int
+    records: list[Counted] = attrs.field(factory=list)
+    size: int = 0
+    overflow: bool = False
+
+    def add(self, counted: Counted) -> None:
+        """Keep a record with events, within the limit."""
+        if self.overflow or counted.envelope.kind is not Kind.EVENTS:
+            return
+        self.size += len(counted.envelope.entries)
+        if self.size > self.limit:
+            self.overflow = True
+            self.records.clear()
+        else:
+            self.records.append(counted)
+
+
+async def catch_up(
+    driver: Driver,
+    log: Log,
+    chain: Chain,
+    *,
+    stop: int | None = None,
+    on_counted: Callable[[Counted], None] | None = None,
+) -> Chain:
+    """Judge everything from ``chain.position`` to `stop` (None: the log's end as it is now).
+
+    Raises:
+        StoredDataError: the log is damaged, cut or truncated.
+        TopicMissing: the topic does not exist.
+        RecoveryStalled, BrokerError: the broker did not answer.
+    """
+    scan = await driver.scan(log, chain.position or None, stop)
+    bounds = scan.range
+    end = bounds.end if stop is None else stop
+    check_range(chain, bounds.start, bounds.end, str(log))
+    chain = _fold(chain, log, scan.records, bounds.start, on_counted)
+    if scan.next_offset < end:
+        async with driver.open_reader(log, scan.next_offset) as reader:
+            while records := await reader.read(end):
+                chain = _fold(chain, log, records, bounds.start, on_counted)
+    # Offsets at the end may hold nothing (markers of foreign transactions): they are judged all the same.
+    return attrs.evolve(chain, position=max(chain.position, end))
+
+
+def _fold(
+    chain: Chain, log: Log, records: Iterable[Record], log_start: int, on_counted: Callable[[Counted], None] | None
+) -> Chain:
+    for state, counted in judged(chain, log, records, log_start):
+        chain = state
+        if counted is not None and on_counted is not None:
+            on_counted(counted)
+    return chain
+
+
+def check_bookmark(head: Head, scan: Scan, where: str) -> None:
+    """Compare the head that a snapshot remembers with what stands at its place in the log.
+
+    Raises:
+        JournalTruncated: the log ends before it, or another record stands there.
+    """
+    for record in scan.records:
+        if record.offset == head.offset:
+            envelope = decode_envelope(record.value, f"{where}@{record.offset}")
+            if (envelope.author, envelope.epoch) == (head.author, head.epoch):
+                return
+    raise JournalTruncated(
+        f"{where} does not hold, at offset {head.offset}, the record that a snapshot was taken behind (highest "
+        f"sequence number {head.highest}): the broker lost acknowledged records, or the topic was recreated"
+    )

@@ -1,0 +1,275 @@
+"""A bounded stream of one id's events: a task of the journal's nursery reads ahead by a batch, the channel hands out.
+
+The reader judges the log anew from its start (or from a bookmark), so a replay never depends on what this process
+believes. Between the reading task and the channel there is room for one batch, so memory is bounded whatever the
+number of events and however slow the receiver.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+
+import attrs
+import trio
+
+from .._core.chain import Chain, Head
+from .._core.envelope import Envelope, Kind, decode_entries
+from ..driver import Driver, Log, Record
+from ..errors import JournalHeadLost, JournalTruncated, PersistenceError, StoreClosed, printable
+from ..model import PersistentRepr
+from ..serialization import Serializer
+from .reading import Counted, judged
+
+
+@attrs.frozen(kw_only=True)
+class Window:
+    """Which events: ``low <= sequence number <= high``, at most `limit` (None: no limit)."""
+
+    low: int
+    high: int
+    limit: int | None
+
+    @property
+    def empty(self) -> bool:
+        """No number lies in it."""
+        return self.low > self.high or (self.limit is not None and self.limit <= 0)
+
+    def within(self, head: Head) -> Window:
+        """The part of it that can hold events."""
+        return Window(low=max(self.low, head.floor + 1), high=min(self.high, head.highest), limit=self.limit)
+
+
+class EventChannel(trio.abc.ReceiveChannel[PersistentRepr]):
+    """The receiving end of a replay: events one by one out of batches."""
+
+    def __init__(self, batches: trio.MemoryReceiveChannel[Sequence[PersistentRepr]] | None) -> None:
+        self._batches = batches
+        self._buffer: deque[PersistentRepr] = deque()
+        self._closed = False
+        self.failure: BaseException | None = None
+        """Why the reading task ended early; raised behind the last event that it delivered."""
+
+    def fill(self, events: Sequence[PersistentRepr]) -> None:
+        """Add events that are already here."""
+        self._buffer.extend(events)
+
+    async def receive(self) -> PersistentRepr:
+        """Return the next event.
+
+        Raises:
+            trio.EndOfChannel: there are no more.
+            StoreClosed: the replay's block, or the journal, has ended.
+            StoredDataError, BrokerError: the next event cannot be given back.
+        """
+        await trio.lowlevel.checkpoint()
+        if self._closed:
+            raise StoreClosed("this replay is closed; receive inside its `async with` block")
+        while not self._buffer:
+            self._buffer.extend(await self._next_batch())
+        return self._buffer.popleft()
+
+    async def _next_batch(self) -> Sequence[PersistentRepr]:
+        try:
+            if self._batches is None:
+                raise trio.EndOfChannel
+            return await self._batches.receive()
+        except trio.EndOfChannel:
+            if self.failure is not None:
+                raise self.failure from None
+            raise
+
+    async def aclose(self) -> None:
+        """Close; idempotent."""
+        self.close()
+        await trio.lowlevel.checkpoint()
+
+    def close(self) -> None:
+        """Close without a checkpoint."""
+        self._closed = True
+        self._buffer.clear()
+        if self._batches is not None:
+            self._batches.close()
+
+
+@attrs.frozen(kw_only=True)
+class Source:
+    """Where a replay reads, and up to which head.
+
+    Attributes:
+        driver: the log's access.
+        log: the id's log.
+        target: the head when the replay was opened: everything up to it is delivered.
+        start: where judging begins: an empty chain, or a bookmark's.
+        serializer: decodes payloads.
+        look: reads the head as it is now.
+    """
+
+    driver: Driver
+    log: Log
+    target: Head
+    start: Chain
+    serializer: Serializer
+    look: Callable[[], Awaitable[Chain]]
+
+    def decode(self, counted: Counted, window: Window) -> list[PersistentRepr]:
+        """The events of one record that lie in the window."""
+        where = f"{self.log}@{counted.offset}"
+        return decode_entries(counted.envelope, self.serializer, where, from_nr=window.low, to_nr=window.high)
+
+
+def overlaps(envelope: Envelope, window: Window) -> bool:
+    """Whether a record holds events of the window."""
+    state = envelope.states[0]
+    return envelope.kind is Kind.EVENTS and state.last >= window.low and state.first <= window.high
+
+
+class Replayer:
+    """The reading task of one replay."""
+
+    def __init__(self, source: Source, window: Window) -> None:
+        self._source = source
+        self._chain = source.start
+        self._low = window.low
+        self._high = window.high
+        self._left = window.limit
+
+    async def run(self, send: trio.MemorySendChannel[Sequence[PersistentRepr]], channel: EventChannel) -> None:
+        """Read to the end of the window; never raises: a failure is raised at the receiver."""
+        with send:
+            try:
+                while not await self._read(send):
+                    pass
+            except PersistenceError as error:
+                channel.failure = error
+            except trio.BrokenResourceError:
+                pass  # the receiver left
+            except trio.Cancelled:
+                channel.failure = StoreClosed("the journal was closed during this replay")
+                raise
+
+    async def _read(self, send: trio.MemorySendChannel[Sequence[PersistentRepr]]) -> bool:
+        """Read from where judging stands; False if a deletion cut the log meanwhile, and reading begins anew."""
+        source, end = self._source, self._source.target.offset + 1
+        scan = await source.driver.scan(source.log, self._chain.position or None, end)
+        if await self._deliver(scan.records, scan.range.start, send):
+            return True
+        try:
+            async with source.driver.open_reader(source.log, scan.next_offset) as reader:
+                while records := await reader.read(end):
+                    if await self._deliver(records, scan.range.start, send):
+                        return True
+        except JournalHeadLost:
+            if await self._deleted_meanwhile():
+                return False
+            raise
+        self._check_complete()
+        self._check_end()
+        return True
+
+    async def _deliver(
+        self, records: Iterable[Record], log_start: int, send: trio.MemorySendChannel[Sequence[PersistentRepr]]
+    ) -> bool:
+        """Judge a batch and send its events; whether the window is done."""
+        events = self._judge(records, log_start)
+        if self._left is not None:
+            events = events[: self._left]
+            self._left -= len(events)
+        if events:
+            await send.send(events)
+        return self._left == 0 or self._chain.head.highest >= self._high
+
+    def _judge(self, records: Iterable[Record], log_start: int) -> list[PersistentRepr]:
+        window = Window(low=self._low, high=self._high, limit=None)
+        events: list[PersistentRepr] = []
+        for chain, counted in judged(self._chain, self._source.log, records, log_start):
+            self._chain = chain
+            if counted is not None and overlaps(counted.envelope, window):
+                self._check_complete()
+                events.extend(self._source.decode(counted, window))
+            if self._left is not None and len(events) >= self._left:
+                break
+        if events:
+            self._low = events[-1].sequence_nr + 1
+        return events
+
+    async def _deleted_meanwhile(self) -> bool:
+        """After the log's start moved beyond the reader: whether a deletion explains it."""
+        chain = await self._source.look()
+        if chain.head.floor < self._low:
+            return False
+        self._low = chain.head.floor + 1
+        self._chain = Chain(chain.persistence_id)
+        return True
+
+    def _check_complete(self) -> None:
+        """Refuse to begin above the window's lower bound.
+
+        Raises:
+            JournalHeadLost: events of the window, that nobody deleted, are no longer in the log.
+        """
+        chain, floor = self._chain, self._source.target.floor
+        if chain.base is not None and floor < chain.oldest - 1 and self._low < chain.oldest:
+            raise JournalHeadLost(
+                f"{self._source.log}: events {self._low} to {chain.oldest - 1} of {printable(chain.persistence_id)} are "
+                "no longer in the log though nobody deleted them (retention, or a foreign deletion). Recovery is "
+                f"possible from a snapshot at {chain.oldest - 1} or above; otherwise restore the topic from a copy"
+            )
+
+    def _check_end(self) -> None:
+        """Compare where reading arrived with where it had to.
+
+        Raises:
+            JournalTruncated: the log no longer leads to the head that was seen when the replay was opened.
+        """
+        here, target = self._chain.head, self._source.target
+        if here.offset < target.offset or (here.offset == target.offset and here.author != target.author):
+            raise JournalTruncated(
+                f"{self._source.log}: reading ended at offset {here.offset}, but the head was seen at offset "
+                f"{target.offset}: the broker lost acknowledged records"
+            )
+
+
+@contextmanager
+def served(source: Source, window: Window, records: Iterable[Counted]) -> Iterator[EventChannel]:
+    """A replay of records that are already here."""
+    channel = EventChannel(None)
+    left = window.limit
+    try:
+        for counted in records:
+            if overlaps(counted.envelope, window):
+                events = source.decode(counted, window)[:left]
+                left = None if left is None else left - len(events)
+                channel.fill(events)
+    except PersistenceError as error:
+        channel.failure = error
+    try:
+        yield channel
+    finally:
+        channel.close()
+
+
+@asynccontextmanager
+async def streamed(source: Source, window: Window, spawn: Callable[..., bool]) -> AsyncIterator[EventChannel]:
+    """A replay that a task of its own reads; leaving the block ends the task and waits for it."""
+    send, receive = trio.open_memory_channel[Sequence[PersistentRepr]](1)
+    channel = EventChannel(receive)
+    scope, ended = trio.CancelScope(), trio.Event()
+
+    async def read() -> None:
+        try:
+            with scope:
+                await Replayer(source, window).run(send, channel)
+        finally:
+            ended.set()
+
+    if not spawn(read):
+        raise StoreClosed("the journal is closed")
+    try:
+        yield channel
+    finally:
+        channel.close()
+        scope.cancel(reason="the replay was left")
+        with trio.CancelScope(shield=True):  # bounded: reading threads look at the cancellation between short polls
+            await ended.wait()

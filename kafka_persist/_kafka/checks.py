@@ -1,0 +1,27 @@
+"""Which settings of an existing topic would lose data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from ..driver import TopicSpec
+
+
+def problems_of(spec: TopicSpec, settings: Mapping[str, str]) -> Iterator[str]:
+    """Each setting that endangers what the topic is for, as a sentence without its end."""
+    policy = settings.get("cleanup.policy", "")
+    if spec.role == "journal":
+        if "compact" in policy:
+            yield f"cleanup.policy is {policy!r}: compaction removes events (it must be 'delete')"
+        yield from _retention(spec, settings)
+    elif spec.role == "snapshot" and "delete" in policy:
+        yield f"cleanup.policy is {policy!r}: the newest snapshot is removed when it gets old (it must be 'compact')"
+    if settings.get("unclean.leader.election.enable") == "true":
+        yield "unclean.leader.election.enable is true: a leader that missed writes may take over and lose them"
+
+
+def _retention(spec: TopicSpec, settings: Mapping[str, str]) -> Iterator[str]:
+    for name, unit in (("retention.ms", "ms"), ("retention.bytes", "bytes")):
+        found, wanted = settings.get(name, "-1"), spec.settings.get(name, "-1")
+        if found not in ("-1", wanted):
+            yield f"{name} is {found} {unit}: events are removed before anybody deletes them (it must be {wanted})"

@@ -1,0 +1,128 @@
+"""What each of Kafka's error codes means: for a record that was sent, and for a request."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from confluent_kafka import KafkaError, KafkaException
+
+from ..driver import Ack, Fate
+from ..errors import (
+    AuthenticationError,
+    AuthorizationError,
+    BrokerError,
+    ConnectError,
+    JournalHeadLost,
+    PersistenceError,
+    TopicMissing,
+)
+
+TOO_LARGE: Final = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE})
+
+REFUSED: Final = frozenset(
+    {
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+        KafkaError.TOPIC_EXCEPTION,
+        KafkaError.INVALID_REQUIRED_ACKS,
+        KafkaError.INVALID_TIMESTAMP,
+        KafkaError.POLICY_VIOLATION,
+        KafkaError.INVALID_RECORD,
+        KafkaError.UNSUPPORTED_FOR_MESSAGE_FORMAT,
+        KafkaError.UNSUPPORTED_COMPRESSION_TYPE,
+        KafkaError.UNSUPPORTED_VERSION,
+        KafkaError._INVALID_ARG,
+        KafkaError._QUEUE_FULL,
+    }
+)
+"""Broker and client refuse these before anything is stored, at every attempt. All that is not listed is unknown: a
+broker that answers "unknown server error" may have appended before it failed."""
+
+AUTHORIZATION: Final = frozenset(
+    {
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+        KafkaError.GROUP_AUTHORIZATION_FAILED,
+        KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+    }
+)
+AUTHENTICATION: Final = frozenset({KafkaError._AUTHENTICATION, KafkaError._SSL, KafkaError.SASL_AUTHENTICATION_FAILED})
+MISSING: Final = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION})
+OUT_OF_RANGE: Final = frozenset({KafkaError.OFFSET_OUT_OF_RANGE, KafkaError._AUTO_OFFSET_RESET})
+UNREACHABLE: Final = frozenset(
+    {
+        KafkaError._TRANSPORT,
+        KafkaError._ALL_BROKERS_DOWN,
+        KafkaError._RESOLVE,
+        KafkaError._TIMED_OUT,
+        KafkaError.REQUEST_TIMED_OUT,
+        KafkaError.BROKER_NOT_AVAILABLE,
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.NETWORK_EXCEPTION,
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.NOT_COORDINATOR,
+        KafkaError.REPLICA_NOT_AVAILABLE,
+        KafkaError.OFFSET_NOT_AVAILABLE,
+        KafkaError.FENCED_LEADER_EPOCH,
+        KafkaError.UNKNOWN_LEADER_EPOCH,
+        KafkaError.PREFERRED_LEADER_NOT_AVAILABLE,
+        KafkaError.KAFKA_STORAGE_ERROR,
+        KafkaError._WAIT_COORD,
+        KafkaError._WAIT_CACHE,
+        KafkaError._DESTROY_BROKER,
+    }
+)
+"""Waiting may help: readers try again until their deadline."""
+
+
+def ack_of(error: KafkaError | None, offset: int | None) -> Ack:
+    """The answer to an append, from a delivery report."""
+    if error is None:
+        return Ack(Fate.STORED, offset if offset is not None and offset >= 0 else None)
+    code = error.code()
+    if code in TOO_LARGE:
+        return Ack(Fate.TOO_LARGE, reason=describe(error))
+    if code in REFUSED:
+        return Ack(Fate.REFUSED, reason=describe(error), error=broker_error(error, "a write"))
+    return Ack(Fate.UNKNOWN, reason=describe(error))
+
+
+def describe(error: KafkaError) -> str:
+    """One line: Kafka's name for the error and its text."""
+    return f"{error.name()}: {error.str()}"
+
+
+def broker_error(error: KafkaError, doing: str) -> PersistenceError:
+    """The typed error for a failed request."""
+    code, text = error.code(), f"{doing}: {describe(error)}"
+    if code in AUTHORIZATION:
+        return AuthorizationError(f"{text}. Give this principal the ACL (docs: security)")
+    if code in AUTHENTICATION:
+        return AuthenticationError(f"{text}. Check security.protocol, certificates and credentials")
+    if code in MISSING:
+        return TopicMissing(f"{text}. Create the topic, or allow topics.create")
+    if code in OUT_OF_RANGE:
+        return JournalHeadLost(f"{text}: the records at this offset are no longer in the log")
+    if code in UNREACHABLE:
+        return ConnectError(f"{text}. Is a broker reachable?")
+    return BrokerError(text)
+
+
+def error_in(exception: KafkaException) -> KafkaError:
+    """The `KafkaError` that a `KafkaException` carries."""
+    found = exception.args[0]
+    assert isinstance(found, KafkaError)
+    return found
+
+
+@contextmanager
+def translated(doing: str) -> Iterator[None]:
+    """Raise typed errors instead of `KafkaException`; `doing` names the request in the message."""
+    try:
+        yield
+    except KafkaException as exception:
+        raise broker_error(error_in(exception), doing) from None

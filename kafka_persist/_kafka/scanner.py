@@ -1,0 +1,251 @@
+"""A consumer that reads stretches of logs: one at a time, or many together. All of it runs in worker threads.
+
+* The end of a stretch is an offset that was asked for before, never "end of partition".
+* The first message is waited for with ``poll``, the rest taken with ``consume(n, 0)``: ``consume(n, t)`` would sit out
+  ``t`` at the end of a log. Polls are short, between them the thread looks whether its task was cancelled.
+* Partitions are unassigned at once: a look-up queues behind a fetch that still waits at the broker.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
+
+import attrs
+import trio
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from ..driver import Log, LogRange, Record, Scan
+from ..errors import CorruptRecord, RecoveryStalled, TopicMissing
+from .errors import MISSING, UNREACHABLE, broker_error, describe, error_in
+
+POLL_SECONDS: Final = 0.05
+BATCH_MESSAGES: Final = 2_000
+BAD_RECORD_ATTEMPTS: Final = 3
+LOOKUP_SECONDS: Final = 1.0
+CREATION_SECONDS: Final = 5.0
+"""How long a topic that was just created may be unknown to the broker that is asked."""
+
+
+@attrs.define
+class Stretch:
+    """A stretch of a log while it is being read."""
+
+    log: Log
+    next_offset: int
+    stop: int
+    room: int
+    records: list[Record] = attrs.field(factory=list)
+    bad: int = 0
+
+    @property
+    def done(self) -> bool:
+        """All is read, or as much as was wanted at a time."""
+        return self.next_offset >= self.stop or self.room <= 0
+
+    def take(self, message: Message) -> None:
+        """Add a message, if it belongs to the stretch."""
+        offset = message.offset()
+        assert offset is not None
+        if offset >= self.stop:
+            self.next_offset = self.stop
+        if offset < self.next_offset:
+            return
+        value = message.value()
+        self.records.append(Record(offset, message.key(), value))
+        self.room -= 100 + (len(value) if value is not None else 0)
+        self.next_offset = offset + 1
+        self.bad = 0
+
+    def at_end(self, message: Message) -> None:
+        """Note the end of the partition: the offsets below it that brought no message hold none (markers)."""
+        offset = message.offset()
+        if offset is not None and offset >= self.stop:
+            self.next_offset = self.stop
+
+
+class Deadline:
+    """Raises when there was no progress for too long, and ends the thread's work when its task was cancelled."""
+
+    def __init__(self, seconds: float, what: str) -> None:
+        self._seconds = seconds
+        self._what = what
+        self._last = time.monotonic()
+        self.reason = "the broker sent nothing"
+
+    def progress(self) -> None:
+        """Something came."""
+        self._last = time.monotonic()
+
+    def check(self) -> None:
+        """Go on, or not.
+
+        Raises:
+            RecoveryStalled: nothing came within the configured time.
+            trio.Cancelled: the task that waits for this thread was cancelled.
+        """
+        trio.from_thread.check_cancelled()
+        if time.monotonic() - self._last > self._seconds:
+            raise RecoveryStalled(
+                f"{self._what}: no progress for {self._seconds:g} s (recovery-stall-timeout): {self.reason}. The log has "
+                "more records; is its leader up, or does an open transaction hold its end back?"
+            )
+
+    def pause(self) -> None:
+        """Wait a little before the broker is asked again."""
+        self.check()
+        time.sleep(POLL_SECONDS)  # in a worker thread: nothing there could wake it earlier
+
+
+class Scanner:
+    """One consumer."""
+
+    def __init__(self, config: Mapping[str, Any], *, stall_seconds: float, batch_bytes: int) -> None:
+        self._consumer = Consumer(dict(config))
+        self.stall_seconds = stall_seconds
+        self.batch_bytes = batch_bytes
+
+    def close(self) -> None:
+        """End the client's threads and connections."""
+        self._consumer.close()
+
+    # --- one log -------------------------------------------------------------------------------------------------
+
+    def scan(self, log: Log, start: int | None, stop: int | None, known: bool) -> Scan:
+        """See `Driver.scan`; `known` says that the topic must exist."""
+        deadline = Deadline(self.stall_seconds, f"reading {log}")
+        bounds = self._bounds(log, deadline, known)
+        end = bounds.end if stop is None else stop
+        begin = max(bounds.start, start or 0)
+        stretch = Stretch(log, begin, end, self.batch_bytes)
+        if not stretch.done:
+            with self.assigned([stretch]):
+                self.advance({log: stretch}, deadline)
+        return Scan(bounds, stretch.records, max(stretch.next_offset, begin))
+
+    def _bounds(self, log: Log, deadline: Deadline, known: bool) -> LogRange:
+        """The log's first offset and its end now, asked of the broker."""
+        partition = TopicPartition(log.topic, log.partition)
+        if not known and not self._exists(log, deadline):
+            raise TopicMissing(f"topic {log.topic} does not exist")
+        started = time.monotonic()
+        while True:
+            try:
+                low, high = self._consumer.get_watermark_offsets(partition, timeout=LOOKUP_SECONDS)
+            except KafkaException as exception:
+                error = error_in(exception)
+                lagging = error.code() in MISSING and time.monotonic() - started < CREATION_SECONDS
+                if error.code() not in UNREACHABLE and not lagging:
+                    raise broker_error(error, f"looking up the offsets of {log}") from None
+                deadline.reason = describe(error)
+                deadline.pause()
+            else:
+                return LogRange(low, high)
+
+    def _exists(self, log: Log, deadline: Deadline) -> bool:
+        """Whether the topic exists; also makes its leader known to this consumer."""
+        while True:
+            try:
+                found = self._consumer.list_topics(log.topic, timeout=LOOKUP_SECONDS).topics[log.topic].error
+            except KafkaException as exception:
+                found = error_in(exception)
+            if found is None:
+                return True
+            if found.code() in MISSING:
+                return False
+            if found.code() not in UNREACHABLE:
+                raise broker_error(found, f"looking for topic {log.topic}")
+            deadline.reason = describe(found)
+            deadline.pause()
+
+    # --- any number of logs --------------------------------------------------------------------------------------
+
+    def assign(self, stretches: Iterable[Stretch]) -> None:
+        """Fetch from these logs."""
+        self._consumer.assign(
+            [TopicPartition(each.log.topic, each.log.partition, each.next_offset) for each in stretches]
+        )
+
+    def unassign(self) -> None:
+        """Fetch nothing any more."""
+        self._consumer.unassign()
+
+    @contextmanager
+    def assigned(self, stretches: Iterable[Stretch]) -> Iterator[None]:
+        """Fetch from these logs inside the block."""
+        self.assign(stretches)
+        try:
+            yield
+        finally:
+            self.unassign()
+
+    def read_on(self, log: Log, next_offset: int, stop: int) -> tuple[Sequence[Record], int]:
+        """The next batch of an assigned log (at least one record), and where it ends."""
+        stretch = Stretch(log, next_offset, stop, self.batch_bytes)
+        deadline = Deadline(self.stall_seconds, f"reading {log}")
+        while not stretch.records and not stretch.done:
+            self.collect({log: stretch}, deadline)
+        return stretch.records, stretch.next_offset
+
+    def advance(self, stretches: Mapping[Log, Stretch], deadline: Deadline) -> None:
+        """Read until all stretches are done."""
+        waiting = sum(not stretch.done for stretch in stretches.values())
+        while waiting > 0:
+            waiting -= self.collect(stretches, deadline)
+
+    def collect(self, stretches: Mapping[Log, Stretch], deadline: Deadline) -> int:
+        """Take what has come; return how many stretches this has finished."""
+        deadline.check()
+        finished = 0
+        for message in self.receive():
+            stretch = stretches.get(Log(_topic(message), _partition(message)))
+            if stretch is None:
+                continue
+            was_done = stretch.done
+            if (error := message.error()) is None:
+                stretch.take(message)
+                deadline.progress()
+            elif error.code() == KafkaError._PARTITION_EOF:
+                stretch.at_end(message)
+            else:
+                _judge(stretch, error, deadline)
+            finished += stretch.done and not was_done
+        return finished
+
+    def receive(self) -> Sequence[Message]:
+        """What has come; waits for the first message, shortly."""
+        first = self._consumer.poll(POLL_SECONDS)
+        if first is None:
+            return ()
+        return [first, *self._consumer.consume(BATCH_MESSAGES - 1, 0)]
+
+
+def _topic(message: Message) -> str:
+    topic = message.topic()
+    return "" if topic is None else topic
+
+
+def _partition(message: Message) -> int:
+    partition = message.partition()
+    return -1 if partition is None else partition
+
+
+def _judge(stretch: Stretch, error: KafkaError, deadline: Deadline) -> None:
+    """Decide whether an error in place of a message ends the reading.
+
+    Raises:
+        CorruptRecord: the record's checksum failed again and again.
+        PersistenceError: anything that waiting does not heal.
+    """
+    deadline.reason = describe(error)
+    if error.code() == KafkaError._BAD_MSG:
+        stretch.bad += 1
+        if stretch.bad >= BAD_RECORD_ATTEMPTS:
+            raise CorruptRecord(
+                f"{stretch.log}@{stretch.next_offset}: the broker's copy fails its checksum ({error.str()}). Other ids go "
+                "on; restore the partition from a healthy replica"
+            )
+    elif error.code() not in UNREACHABLE:
+        raise broker_error(error, f"reading {stretch.log} from offset {stretch.next_offset}")
