@@ -1,0 +1,127 @@
+"""Everything that is run on this project: `nox -l` lists the sessions, `nox -s NAME` runs one.
+
+A session uses the Python that runs nox; `-P 3.13` asks for another one. What follows `--` goes to the tool of the session.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.2.9"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.reuse_venv = "yes"
+nox.options.sessions = ["lint", "typing", "docs", "tests"]
+
+PYPROJECT = nox.project.load_toml("pyproject.toml")
+EXTRAS = ",".join(PYPROJECT["project"]["optional-dependencies"])
+PACKAGES = ("kafka_persist", "kafka_persist_testkit", "compat_suite")
+# ASYNC105 and others need no choice: these are the rules of Trio programs that ruff does not have.
+ASYNC_RULES = ",".join(f"ASYNC{number}" for number in range(100, 129))
+CHECKPOINT_RULES = "ASYNC900,ASYNC910,ASYNC912,ASYNC913"  # 911 is noise on generators
+
+
+def install(session: nox.Session, *groups: str, extras: str = EXTRAS) -> None:
+    """Install the project, editable, with its extras and the named dependency groups."""
+    session.install("-e", f".[{extras}]", *nox.project.dependency_groups(PYPROJECT, *groups))
+
+
+def sources(*roots: str) -> list[str]:
+    """The Python files below some folders."""
+    return sorted(str(path) for root in roots for path in Path(root).rglob("*.py"))
+
+
+@nox.session(default=False)
+def demo(session: nox.Session) -> None:
+    """Run the main job: a bank account on a real Kafka is killed in the middle of its work and comes back."""
+    install(session, extras="server")
+    session.run("python", "examples/demo.py", *session.posargs)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run all tests, those on a real Kafka included, and print branch coverage (`-- -k NAME` chooses)."""
+    install(session, "test")
+    env = {"COVERAGE_FILE": str(Path(session.create_tmp()) / "coverage")}
+    session.run("coverage", "erase", env=env)
+    session.run("coverage", "run", "-m", "pytest", *session.posargs, env=env)
+    session.run("coverage", "combine", "--quiet", env=env)
+    session.run("coverage", "report", env=env)
+
+
+@nox.session(default=False)
+def compat(session: nox.Session) -> None:
+    """Run the contract suite against a store of yours (`-- --help` says how to name it)."""
+    install(session)
+    session.run("python", "-m", "compat_suite", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style and formatting, Trio's rules, and that the change notes make a changelog."""
+    session.install(*nox.project.dependency_groups(PYPROJECT, "lint"))
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+    session.run("flake8-async", f"--enable={ASYNC_RULES}", *sources("tests", "docs", "benchmarks"))
+    session.run("flake8-async", f"--enable={ASYNC_RULES},{CHECKPOINT_RULES}", *sources(*PACKAGES, "examples"))
+    session.run("towncrier", "build", "--draft", "--version", "next", silent=True)
+
+
+@nox.session
+def typing(session: nox.Session) -> None:
+    """Check the types with mypy and pyright, and that the public API is completely typed."""
+    install(session, "typing")
+    session.run("mypy")
+    session.run("pyright")
+    session.run("pyright", "--ignoreexternal", "--verifytypes", "kafka_persist")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documentation into docs/_build/html; every warning is an error."""
+    install(session, "docs")
+    session.run("sphinx-build", "-n", "-W", "--keep-going", "-q", "-b", "html", "docs", "docs/_build/html")
+    session.log("docs/_build/html/index.html")
+
+
+@nox.session(default=False)
+def bench(session: nox.Session) -> None:
+    """Measure against the raw Kafka client on one real broker, round by round (`-- --quick`: under 3 minutes)."""
+    install(session, extras="server")
+    session.run("python", "-m", "benchmarks", *session.posargs)
+
+
+@nox.session(default=False)
+def wheel(session: nox.Session) -> None:
+    """Build the wheel, install it into a clean environment and test it there, outside the source tree."""
+    session.install(*nox.project.dependency_groups(PYPROJECT, "build"))
+    work = Path(session.create_tmp()).resolve() / "wheel"
+    shutil.rmtree(work, ignore_errors=True)
+    session.run("python", "-m", "build", "--outdir", str(work / "dist"))
+    session.run("twine", "check", "--strict", *map(str, (work / "dist").iterdir()))
+    python = install_wheel(session, work)
+    outside = copy_tests(work / "outside")
+    with session.chdir(outside):
+        session.run(python, "-I", "smoke_wheel.py", external=True)
+        chosen = session.posargs or ["-m", "not broker and not source"]
+        session.run(python, "-I", "-m", "pytest", "-q", *chosen, external=True)
+
+
+def install_wheel(session: nox.Session, work: Path) -> str:
+    """Install the one wheel below `work` with all extras; gives the Python that has it."""
+    python = str(work / "venv" / "bin" / "python")
+    (built,) = (work / "dist").glob("*.whl")
+    session.run("python", "-m", "venv", str(work / "venv"))
+    requirements = [f"kafka-persist[{EXTRAS}] @ {built.as_uri()}", *nox.project.dependency_groups(PYPROJECT, "test")]
+    session.run(python, "-m", "pip", "install", "-q", *requirements, external=True)
+    return python
+
+
+def copy_tests(outside: Path) -> Path:
+    """Copy the tests and their configuration, but not the packages, to where the source tree is out of reach."""
+    shutil.copytree("tests", outside / "tests", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy("pyproject.toml", outside)
+    shutil.move(outside / "tests" / "structure" / "smoke_wheel.py", outside)
+    return outside
