@@ -10,7 +10,7 @@ import attrs
 from kafka_persist.errors import printable
 
 from .catalogue import known_properties, meaning_of, nearest
-from .fields import Validator, wrong
+from .fields import Validator, shown, wrong
 from .rules import (
     CLIENT_DEFAULTS,
     CONSUMER_DEFAULTS,
@@ -74,7 +74,7 @@ def properties_of(kind: Kind) -> Validator:
             if problem is None and (other := seen.setdefault(meaning_of(name), name)) != name:
                 problem = f"is the same property as {other}, which is given, too; keep one of them"
             if problem:
-                raise wrong(instance, attribute.name, problem, key=name)
+                raise wrong(instance, attribute.name, problem, key=str(name))
 
     return check
 
@@ -132,8 +132,8 @@ def _value_problem(name: str, value: object) -> str | None:
     plain = value.reveal() if isinstance(value, Secret) else value
     if isinstance(plain, str | int | float):
         return None
-    shown = type(plain).__name__ if is_secret(name) else printable(repr(plain))
-    return f"must be text, a number, true or false, not {shown}"
+    kind = type(plain).__name__ if is_secret(name) else shown(plain)
+    return f"must be text, a number, true or false, not {kind}"
 
 
 def _text(value: object) -> str:

@@ -43,7 +43,7 @@ def whole(low: int, high: int | None = None) -> Validator:
 
     def check(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
         if isinstance(value, bool) or not isinstance(value, int):
-            raise wrong(instance, attribute.name, f"must be a whole number, not {_shown(value)}")
+            raise wrong(instance, attribute.name, f"must be a whole number, not {shown(value)}")
         if value < low:
             raise wrong(instance, attribute.name, f"must be at least {low}, not {value}")
         if high is not None and value > high:
@@ -57,7 +57,7 @@ def seconds(low: float, high: float) -> Validator:
 
     def check(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
         if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
-            raise wrong(instance, attribute.name, f"must be a number of seconds, not {_shown(value)}")
+            raise wrong(instance, attribute.name, f"must be a number of seconds, not {shown(value)}")
         if not low <= value <= high:
             raise wrong(instance, attribute.name, f"must be from {low:g} to {high:g} seconds, not {value:g}")
 
@@ -70,7 +70,7 @@ def one_of(allowed: Collection[str]) -> Validator:
     def check(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
         if not isinstance(value, str) or value not in allowed:
             words = ", ".join(map(repr, allowed))
-            raise wrong(instance, attribute.name, f"must be one of {words}, not {_shown(value)}")
+            raise wrong(instance, attribute.name, f"must be one of {words}, not {shown(value)}")
 
     return check
 
@@ -78,7 +78,7 @@ def one_of(allowed: Collection[str]) -> Validator:
 def flag(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
     """Accept true and false only."""
     if not isinstance(value, bool):
-        raise wrong(instance, attribute.name, f"must be true or false, not {_shown(value)}")
+        raise wrong(instance, attribute.name, f"must be true or false, not {shown(value)}")
 
 
 def comma_separated(value: Any) -> Any:
@@ -89,7 +89,7 @@ def comma_separated(value: Any) -> Any:
 def servers(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
     """Accept host:port, several separated by commas."""
     if not isinstance(value, str):
-        raise wrong(instance, attribute.name, f"must be host:port[,host:port...], not {printable(repr(value))}")
+        raise wrong(instance, attribute.name, f"must be host:port[,host:port...], not {shown(value)}")
     if value == "" and not attribute.default:
         return  # where the default is "", it says "the journal's"
     if not all(server.strip() for server in value.split(",")):
@@ -104,8 +104,12 @@ def topic_prefix(instance: object, attribute: attrs.Attribute[Any], value: Any) 
         raise wrong(instance, attribute.name, str(error)) from None
 
 
-def _shown(value: object) -> str:
-    return printable(value) if isinstance(value, str) else printable(repr(value)).strip("'\"")
+def shown(value: object) -> str:
+    """Return a value for a message: one line, not too long, control characters escaped."""
+    if isinstance(value, str):
+        return printable(value)
+    text = repr(value)
+    return text if text.isprintable() and len(text) <= 80 else printable(text)
 
 
 def milliseconds(duration: float) -> int:

@@ -49,6 +49,7 @@ class JournalConfig(StoreConfig):
 
     def __attrs_post_init__(self) -> None:
         super().__attrs_post_init__()
+        self._check_tls("event_producer", self.event_producer.properties)
         if self.max_event_bytes > self.max_record_bytes:
             raise wrong(
                 self,

@@ -47,6 +47,7 @@ OPEN_SECTIONS: Final[Mapping[str, tuple[str, str]]] = {
 
 _ORIGINAL_NAMES = {
     "bootstrap_servers": "bootstrap.servers",
+    "event_producer": "event.producer",
     "topic_mapper_class": "topic.mapper.class",
     "session_timeout": "session.timeout.ms",
     "connection_timeout": "connection.timeout.ms",

@@ -8,11 +8,9 @@ from typing import Any, Final, Literal, TypeAlias
 
 import attrs
 
-from kafka_persist.errors import printable
-
 from .catalogue import nearest
 from .clients import acks_name, acks_problem, event_producer_section, properties_of
-from .fields import flag, one_of, seconds, whole, wrong
+from .fields import flag, one_of, seconds, shown, whole, wrong
 from .secrets import Properties, Settings
 
 PublishingMode: TypeAlias = Literal["at-least-once", "exactly-once", "fire-and-forget"]
@@ -93,7 +91,7 @@ def _topic_setting_problem(name: str, value: object) -> str | None:
     if name in _OWNED_TOPIC_SETTINGS:
         return _OWNED_TOPIC_SETTINGS[name]
     if not isinstance(value, str):
-        return f"must be text, a number, true or false, not {printable(repr(value))}"
+        return f"must be text, a number, true or false, not {shown(value)}"
     if name not in _TOPIC_SETTINGS and (near := nearest(name, _TOPIC_SETTINGS)):
         return f"is not a topic setting of Kafka; did you mean {near}?"
     return None
@@ -106,7 +104,7 @@ def _not_zero(instance: object, attribute: attrs.Attribute[Any], value: Any) -> 
 
 def _hosts(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
     if value is not None and (not isinstance(value, str) or not value.strip()):
-        raise wrong(instance, attribute.name, f"must be host:port[,host:port...][/path], not {printable(repr(value))}")
+        raise wrong(instance, attribute.name, f"must be host:port[,host:port...][/path], not {shown(value)}")
 
 
 @attrs.frozen(kw_only=True)
@@ -119,7 +117,7 @@ class TopicsConfig:
         partitions: partitions of a new topic.
         retention_ms: how long Kafka keeps events, milliseconds; -1 is for ever.
         segment_index_bytes: size of the two index files that a broker allocates ahead for each partition. Kafka's 10
-            MiB stall the first write of each new topic; 100 KiB still index segments of 33 MiB and more.
+            MiB stall the first write of each new topic on some file systems; 100 KiB still allow segments of 33 MiB.
         settings: further settings of new topics, Kafka's names.
     """
 
@@ -160,7 +158,7 @@ class EventProducerConfig:
         value: object = self.topic_mapper_class
         if isinstance(value, str) and _MAPPER.fullmatch(value):
             return
-        problem = f'must be a Python class, "package.module:ClassName", not {printable(str(value))}'
+        problem = f'must be a Python class, "package.module:ClassName", not {shown(value)}'
         if isinstance(value, str) and (ours := _ORIGINAL_MAPPERS.get(value)):
             problem += f"; that one is {ours} here"
         raise wrong(self, "topic_mapper_class", problem)

@@ -7,9 +7,7 @@ from typing import Any, ClassVar, Final, Literal
 
 import attrs
 
-from kafka_persist.naming import (
-    Naming,
-)
+from kafka_persist.naming import Naming
 
 from .clients import (
     acks_name,
@@ -101,8 +99,7 @@ class StoreConfig:
         if name and (problem := acks_problem(self.producer[name])):
             raise wrong(self, "producer", problem, key=name)
         for field in ("client", "consumer", "producer"):
-            if found := unsafe_tls(getattr(self, field)):
-                raise wrong(self, field, found[1], key=found[0])
+            self._check_tls(field, getattr(self, field))
         if self.topics.settings.get("unclean.leader.election.enable") == "true":
             raise wrong(
                 self,
@@ -110,6 +107,10 @@ class StoreConfig:
                 "must not be true without allow-unsafe = true: a leader that missed writes would lose them",
                 key="settings.unclean.leader.election.enable",
             )
+
+    def _check_tls(self, field: str, properties: Mapping[str, Any]) -> None:
+        if not self.allow_unsafe and (found := unsafe_tls(properties)):
+            raise wrong(self, field, found[1], key=found[0])
 
     def client_properties(self) -> dict[str, Any]:
         """Return what every client (admin included) is configured with, secrets in clear."""
