@@ -7,8 +7,7 @@ from typing import Any
 
 import attrs
 
-from kafka_persist.errors import printable
-
+from ..errors import printable
 from .catalogue import known_properties, meaning_of, nearest
 from .fields import Validator, shown, wrong
 from .rules import (

@@ -13,8 +13,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from kafka_persist.errors import ConfigError, printable
-
+from ..errors import ConfigError, printable
 from .catalogue import known_properties, nearest
 from .keys import OPEN_SECTIONS, TEST_SERVER, places
 from .rules import JVM_NAMES

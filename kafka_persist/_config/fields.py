@@ -8,8 +8,8 @@ from typing import Any, TypeAlias
 
 import attrs
 
-from kafka_persist.errors import ConfigError, printable
-from kafka_persist.naming import check_prefix
+from ..errors import ConfigError, printable
+from ..naming import check_prefix
 
 Validator: TypeAlias = Callable[[Any, "attrs.Attribute[Any]", Any], None]
 

@@ -6,8 +6,7 @@ from typing import Any
 
 import attrs
 
-from kafka_persist.naming import DEFAULT_SNAPSHOT_PREFIX, collision_key, topic_name
-
+from ..naming import DEFAULT_SNAPSHOT_PREFIX, collision_key, topic_name
 from .clients import merge
 from .fields import topic_prefix, whole, wrong
 from .parts import MAX_BYTES, EventProducerConfig
@@ -72,6 +71,9 @@ class JournalConfig(StoreConfig):
 
         A ``transactional.id`` for "exactly-once" is left to the caller: it needs one per publisher.
         """
-        fire = self.event_producer.mode == "fire-and-forget"
-        owned = {**self._writing(idempotent=not fire), "partitioner": "murmur2_random"}
-        return self._properties(merge({"acks": 0 if fire else "all"}, self.event_producer.properties), owned)
+        mode = self.event_producer.mode
+        owned = {**self._writing(idempotent=mode != "fire-and-forget"), "partitioner": "murmur2_random"}
+        tuning: dict[str, Any] = {"acks": 0 if mode == "fire-and-forget" else "all"}
+        if mode == "exactly-once":  # a transaction must outlive its writes: librdkafka refuses less
+            tuning["transaction.timeout.ms"] = max(60_000, owned["delivery.timeout.ms"])
+        return self._properties(merge(tuning, self.event_producer.properties), owned)

@@ -10,8 +10,7 @@ from typing import Any
 
 import attrs
 
-from kafka_persist.errors import ConfigError, printable
-
+from ..errors import ConfigError, printable
 from .clients import merge
 from .environment import environment_keys, from_text
 from .fields import InvalidField

@@ -6,8 +6,7 @@ from typing import Literal
 
 import attrs
 
-from kafka_persist.naming import DEFAULT_SNAPSHOT_PREFIX, snapshot_topic_name
-
+from ..naming import DEFAULT_SNAPSHOT_PREFIX, snapshot_topic_name
 from .fields import comma_separated, flag, one_of, servers, topic_prefix, whole, wrong
 from .parts import MAX_BYTES
 from .stores import MAX_RECORD_BYTES, MIB, StoreConfig

@@ -7,8 +7,7 @@ from typing import Any, ClassVar, Final, Literal
 
 import attrs
 
-from kafka_persist.naming import Naming
-
+from ..naming import Naming
 from .clients import (
     acks_name,
     acks_problem,

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from kafka_persist.errors import ConfigError, printable
-
+from ..errors import ConfigError, printable
 from .catalogue import nearest
 from .secrets import Settings
 

@@ -244,7 +244,10 @@ def test_the_client_takes_everything_without_a_word(caplog):
             ]
             for client in opened:
                 client.poll(0)
-        Producer(config.journal.event_producer_properties(), logger=logger).poll(0)
+        for mode in ("at-least-once", "exactly-once", "fire-and-forget"):
+            journal = attrs.evolve(config.journal, delivery_timeout=90, event_producer=EventProducerConfig(mode=mode))
+            transactional = {"transactional.id": "x"} if mode == "exactly-once" else {}
+            Producer({**journal.event_producer_properties(), **transactional}, logger=logger).poll(0)
         opened[1].close()
     assert [record.getMessage() for record in caplog.records if "CONFWARN" in record.getMessage()] == []
 

@@ -46,6 +46,7 @@ SHOWN = {
     "asdict": lambda config: str(attrs.asdict(config)),
     "astuple": lambda config: str(attrs.astuple(config)),
     "copy": lambda config: repr(copy.deepcopy(config)),
+    "shallow copy": lambda config: repr([copy.copy(config), copy.copy(config.journal.client["sasl.password"])]),
     "evolve": lambda config: repr(attrs.evolve(config, test_server={})),
     "plain dictionary": lambda config: str(dict(config.journal.client)) + f"{list(config.journal.client.values())}",
     "item": lambda config: f"{config.journal.client['sasl.password']}",
