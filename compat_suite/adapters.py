@@ -55,8 +55,12 @@ class Faults(abc.ABC):
         """Start the backend again, with its data."""
 
     @abc.abstractmethod
-    async def hold(self) -> None:
-        """Make the backend slow: it answers no request until `release`."""
+    async def hold(self, persistence_id: str | None = None) -> None:
+        """Make the backend slow: it answers no request (of one id, or of any) until `release`.
+
+        Raises:
+            NotApplicable: this adapter cannot hold one id alone.
+        """
 
     @abc.abstractmethod
     async def release(self) -> None:

@@ -20,7 +20,9 @@ S = TypeVar("S", bound="Subject[Any]")
 DEFAULT_LIMIT = 8.0
 """Seconds that a case may take, times the scale factor."""
 
-_DOCSTRING = re.compile(r"(?P<ids>[A-Z]+\d*(?:, [A-Z]+\d*)*)\. (?P<promise>.+?)(?:\n\s*\nWhy: (?P<why>.+))?\Z", re.DOTALL)
+_DOCSTRING = re.compile(
+    r"(?P<ids>[A-Z]+\d*(?:, [A-Z]+\d*)*)\. (?P<promise>.+?)(?:\n\s*\nWhy: (?P<why>.+))?\Z", re.DOTALL
+)
 
 
 @attrs.frozen(kw_only=True)

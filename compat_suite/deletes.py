@@ -134,7 +134,10 @@ class DeleteCases(Promises):
         """
         base = subject.id()
         async with subject.open() as journal:
-            pens = [await new_pen(subject, journal, name, exact=True) for name in (base, base + "1", base + "-x", "x" + base)]
+            pens = [
+                await new_pen(subject, journal, name, exact=True)
+                for name in (base, base + "1", base + "-x", "x" + base)
+            ]
             for pen in pens:
                 await pen.stored(1, 2, 3)
             await pens[0].delete_to(2)
@@ -164,9 +167,7 @@ class DeleteCases(Promises):
             await pen.shows([5])
             await pen.highest_is(5)
 
-    @case(
-        requires=[*DELETES, Capability.MULTI_EVENT_ATOMIC_WRITES], lacks=[Capability.DELETES_INSIDE_ATOMIC_WRITES]
-    )
+    @case(requires=[*DELETES, Capability.MULTI_EVENT_ATOMIC_WRITES], lacks=[Capability.DELETES_INSIDE_ATOMIC_WRITES])
     async def test_a_delete_inside_an_atomic_write_is_refused_if_not_declared(self, subject: JournalSubject) -> None:
         """D6. A store that cannot split an atomic write refuses such a delete and changes nothing.
 

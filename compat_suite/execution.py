@@ -50,7 +50,7 @@ async def execute(info: Case, subject: Subject[Any], body: Callable[[], Awaitabl
         if scope.cancelled_caught:
             raise late(subject, limit)
         await no_task_left(before, subject)
-    except (Exception, Blocked) as error:
+    except (Exception, Blocked) as error:  # noqa: BLE001 - whatever the subject raises is judged
         raise verdict(info, subject, error) from (None if isinstance(error, FactoryError | NotApplicable) else error)
 
 
@@ -162,9 +162,7 @@ async def enter(
     return manager, store
 
 
-async def leave(
-    subject: Subject[Any], manager: AbstractAsyncContextManager[Any], error: BaseException | None
-) -> None:
+async def leave(subject: Subject[Any], manager: AbstractAsyncContextManager[Any], error: BaseException | None) -> None:
     """Leave the block of a store, with the error that the block raised, and pass that error on.
 
     Raises:

@@ -78,7 +78,7 @@ class History:
         """Describe an atomic write."""
         first, last = write.first_sequence_nr, write.last_sequence_nr
         span = f"#{first}" if first == last else f"#{first}…{last}"
-        return f"{printable(write.persistence_id, 24)} {span} by {self.writer(write.writer)}"
+        return f"{printable(write.persistence_id, 48)} {span} by {self.writer(write.writer)}"
 
     def writes(self, writes: Iterable[AtomicWrite]) -> str:
         """Describe the arguments of a write call."""
@@ -100,7 +100,7 @@ def criteria(selection: SelectionCriteria) -> str:
 
 def snapshot(metadata: SnapshotMetadata) -> str:
     """Describe snapshot metadata."""
-    return f"{printable(metadata.persistence_id, 24)} seq {metadata.sequence_nr} time {metadata.timestamp}"
+    return f"{printable(metadata.persistence_id, 48)} seq {metadata.sequence_nr} time {metadata.timestamp}"
 
 
 def failure(error: BaseException) -> str:

@@ -40,9 +40,7 @@ class Pen:
     def event(self, sequence_nr: int, **changes: Any) -> PersistentRepr:
         """Make an event."""
         fields = {"payload": self.subject.payload(sequence_nr), **changes}
-        return PersistentRepr(
-            persistence_id=self.persistence_id, sequence_nr=sequence_nr, writer=self.writer, **fields
-        )
+        return PersistentRepr(persistence_id=self.persistence_id, sequence_nr=sequence_nr, writer=self.writer, **fields)
 
     def batch(self, *sequence_nrs: int) -> AtomicWrite:
         """Make an atomic write."""

@@ -42,7 +42,7 @@ async def _noted(
 
 
 def _short(persistence_id: str) -> str:
-    return printable(persistence_id, 24)
+    return printable(persistence_id, 48)
 
 
 class RecordedJournal(Journal):

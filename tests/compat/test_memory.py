@@ -4,6 +4,7 @@ import pytest
 
 from compat_suite import JournalSpec
 from compat_suite.capabilities import JOURNAL
+from compat_suite.memory_faults import open_memory_faults
 from kafka_persist.memory import MemoryBackend, open_memory_journal
 
 
@@ -15,3 +16,7 @@ class TestMemoryJournal(JournalSpec):
     def open_journal(self):
         backend = MemoryBackend()
         return lambda: open_memory_journal(backend)
+
+    @pytest.fixture
+    def faults(self):
+        return open_memory_faults
