@@ -11,6 +11,7 @@ import abc
 import enum
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from typing import NamedTuple
 
 import attrs
 
@@ -26,8 +27,7 @@ class Log:
         return f"{self.topic}[{self.partition}]"
 
 
-@attrs.frozen
-class Record:
+class Record(NamedTuple):
     """One record as the log holds it.
 
     Attributes:

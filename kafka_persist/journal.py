@@ -7,8 +7,9 @@ Its parts: `_journal/` (ids, their queues and logs, replays) over `driver.Driver
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Final
 from uuid import UUID
 
@@ -19,6 +20,7 @@ from ._core.chain import Chain
 from ._core.envelope import encode_entry
 from ._journal import bookmark as bookmarks
 from ._journal.batch import Batch, Item
+from ._journal.gate import Gate
 from ._journal.idlog import IdLog, Tools
 from ._journal.layout import TopicPerId
 from ._journal.registry import Registry
@@ -113,7 +115,7 @@ class KafkaJournal(Journal):
         self._max_entries = min(config.max_record_bytes, driver.max_record_bytes) - ENVELOPE_OVERHEAD
         self._tools = Tools(driver=driver, spawn=tasks.spawn, max_record_bytes=self._max_entries)
         self._ids = Registry(self._make_log, config.max_cached_ids)
-        self._room = trio.Semaphore(config.max_waiting_writes)
+        self._gate = Gate(config.max_waiting_writes)
 
     def __repr__(self) -> str:
         state = "closed" if self._closed else "open"
@@ -148,15 +150,33 @@ class KafkaJournal(Journal):
     async def write(self, writes: Sequence[AtomicWrite]) -> Sequence[Rejection | None]:
         """See `Journal.write`."""
         self._check_open()
+        await trio.lowlevel.checkpoint_if_cancelled()
         batch = self._encode(writes)
         if not batch.items:
             await trio.lowlevel.checkpoint()
             return batch.answer()
-        await self._load_heads(writes)
-        async with self._room:
-            self._hand_over(writes, batch)
+        strangers = self._strangers(writes)
+        await self._gate.enter(_nothing if strangers else partial(self._hand_over, writes, batch))
+        try:
+            if strangers:
+                await self._meet(strangers, partial(self._hand_over, writes, batch))
             await batch.wait()
+        finally:
+            self._gate.leave()
         return batch.answer()
+
+    def _strangers(self, writes: Sequence[AtomicWrite]) -> list[IdLog]:
+        """The logs that this journal does not know, or knows with another writer."""
+        logs = {self._ids.get(write.persistence_id): write.writer.bytes for write in writes}
+        return [idlog for idlog, writer in logs.items() if idlog.chain.head.writer != writer]
+
+    async def _meet(self, strangers: Sequence[IdLog], hand_over: Callable[[], None]) -> None:
+        """Look at the heads of `strangers`, then hand over while nobody else can."""
+        async with AsyncExitStack() as turns:
+            for idlog in sorted(strangers, key=lambda each: each.chain.persistence_id):  # one order: no deadlock
+                await turns.enter_async_context(idlog.turn())
+                await self._look(idlog)
+            hand_over()
 
     def _encode(self, writes: Sequence[AtomicWrite]) -> Batch:
         """Turn payloads into bytes now, so that later changes to them do not matter; note the rejections."""
@@ -197,14 +217,6 @@ class KafkaJournal(Journal):
                 f"{self._max_entries} (max-record-bytes)"
             )
         return None
-
-    async def _load_heads(self, writes: Sequence[AtomicWrite]) -> None:
-        """Look at the heads of ids that this journal does not know, or knows with another writer."""
-        for write in writes:
-            idlog = self._ids.get(write.persistence_id)
-            if idlog.chain.head.writer != write.writer.bytes:
-                async with idlog.turn():
-                    await self._look(idlog)
 
     def _hand_over(self, writes: Sequence[AtomicWrite], batch: Batch) -> None:
         """Give the writes to their ids' logs, all or (a wrong sequence number) none."""
@@ -347,3 +359,7 @@ def _check_numbers(idlog: IdLog, items: Iterable[Item]) -> None:
                 f"{highest} is used already; the next one is {highest + 1}. Nothing of this call was stored"
             )
         highest = item.last
+
+
+def _nothing() -> None:
+    """Hand nothing over yet."""

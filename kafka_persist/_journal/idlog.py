@@ -16,10 +16,11 @@ a task of the journal's nursery reads the log and decides (`_resolve`). While it
 from __future__ import annotations
 
 import copy
+import itertools
 import time
 import uuid
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -63,6 +64,12 @@ class Tools:
     spawn: Callable[..., bool]
     max_record_bytes: int
     recent_bytes: int = 256 * 1024
+    _prefix: bytes = attrs.field(factory=lambda: uuid.uuid4().bytes, init=False)
+    _numbers: Iterator[int] = attrs.field(factory=itertools.count, init=False)
+
+    def new_key(self) -> bytes:
+        """A key that no other record has: what tells an own record from others."""
+        return self._prefix + next(self._numbers).to_bytes(8, "big")
 
 
 @attrs.frozen
@@ -207,7 +214,7 @@ class IdLog:
             item.handed_over = True
         self._busy = True
         self.recent = None
-        sent = _Sent(uuid.uuid4().bytes, envelope, items)
+        sent = _Sent(self._tools.new_key(), envelope, items)
         self._tools.driver.submit(self.log, sent.key, encode_envelope(envelope), partial(self._on_ack, sent))
         return True
 
@@ -403,7 +410,7 @@ class IdLog:
 
     async def _append(self, envelope: Envelope) -> bool:
         """Append a claim or a delete; whether it counts."""
-        sent = _Sent(uuid.uuid4().bytes, envelope, ())
+        sent = _Sent(self._tools.new_key(), envelope, ())
         ack = await self._submit_and_wait(sent)
         match ack.fate:
             case Fate.STORED:

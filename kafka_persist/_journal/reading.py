@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 import attrs
 
-from .._core.chain import Chain, Head, check_range, judge
+from .._core.chain import Chain, Head, check_range
 from .._core.envelope import Envelope, Kind, decode_envelope
+from .._core.follower import Follower
 from ..driver import Driver, Log, Record, Scan
 from ..errors import JournalTruncated
 
@@ -21,20 +22,21 @@ class Counted(NamedTuple):
     key: bytes | None
 
 
-def judged(chain: Chain, log: Log, records: Iterable[Record], log_start: int) -> Iterator[tuple[Chain, Counted | None]]:
-    """Fold `records` into `chain`; yield, for each, the chain behind it and the record itself if it counts.
+def judged(follower: Follower, log: Log, records: Iterable[Record], log_start: int) -> Iterator[Counted]:
+    """Feed `records` to `follower`; yield those that count.
 
     Raises:
         StoredDataError: see `kafka_persist._core.chain.judge` and `decode_envelope`.
     """
+    prefix = f"{log}@"
     for record in records:
-        if record.offset < chain.position:
+        offset = record.offset
+        if offset < follower.position:
             continue
-        where = f"{log}@{record.offset}"
+        where = f"{prefix}{offset}"
         envelope = decode_envelope(record.value, where)
-        chain = judge(chain, record.offset, envelope, log_start, where)
-        counts = chain.head.offset == record.offset
-        yield chain, Counted(record.offset, envelope, record.key) if counts else None
+        if follower.take(offset, envelope, log_start, where):
+            yield Counted(offset, envelope, record.key)
 
 
 @attrs.define
@@ -84,23 +86,26 @@ async def catch_up(
     bounds = scan.range
     end = bounds.end if stop is None else stop
     check_range(chain, bounds.start, bounds.end, str(log))
-    chain = _fold(chain, log, scan.records, bounds.start, on_counted)
+    follower = Follower(chain)
+    _fold(follower, log, scan.records, bounds.start, on_counted)
     if scan.next_offset < end:
         async with driver.open_reader(log, scan.next_offset) as reader:
             while records := await reader.read(end):
-                chain = _fold(chain, log, records, bounds.start, on_counted)
+                _fold(follower, log, records, bounds.start, on_counted)
     # Offsets at the end may hold nothing (markers of foreign transactions): they are judged all the same.
-    return attrs.evolve(chain, position=max(chain.position, end))
+    return attrs.evolve(follower.chain, position=max(follower.position, end))
 
 
 def _fold(
-    chain: Chain, log: Log, records: Iterable[Record], log_start: int, on_counted: Callable[[Counted], None] | None
-) -> Chain:
-    for state, counted in judged(chain, log, records, log_start):
-        chain = state
-        if counted is not None and on_counted is not None:
+    follower: Follower,
+    log: Log,
+    records: Iterable[Record],
+    log_start: int,
+    on_counted: Callable[[Counted], None] | None,
+) -> None:
+    for counted in judged(follower, log, records, log_start):
+        if on_counted is not None:
             on_counted(counted)
-    return chain
 
 
 def check_bookmark(head: Head, scan: Scan, where: str) -> None:

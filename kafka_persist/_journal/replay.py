@@ -16,6 +16,7 @@ import trio
 
 from .._core.chain import Chain, Head
 from .._core.envelope import Envelope, Kind, decode_entries
+from .._core.follower import Follower
 from ..driver import Driver, Log, Record
 from ..errors import JournalHeadLost, JournalTruncated, PersistenceError, StoreClosed, printable
 from ..model import PersistentRepr
@@ -130,7 +131,7 @@ class Replayer:
 
     def __init__(self, source: Source, window: Window) -> None:
         self._source = source
-        self._chain = source.start
+        self._follower = Follower(source.start)
         self._low = window.low
         self._high = window.high
         self._left = window.limit
@@ -152,7 +153,7 @@ class Replayer:
     async def _read(self, send: trio.MemorySendChannel[Sequence[PersistentRepr]]) -> bool:
         """Read from where judging stands; False if a deletion cut the log meanwhile, and reading begins anew."""
         source, end = self._source, self._source.target.offset + 1
-        scan = await source.driver.scan(source.log, self._chain.position or None, end)
+        scan = await source.driver.scan(source.log, self._follower.position or None, end)
         if await self._deliver(scan.records, scan.range.start, send):
             return True
         try:
@@ -178,14 +179,13 @@ class Replayer:
             self._left -= len(events)
         if events:
             await send.send(events)
-        return self._left == 0 or self._chain.head.highest >= self._high
+        return self._left == 0 or self._follower.highest >= self._high
 
     def _judge(self, records: Iterable[Record], log_start: int) -> list[PersistentRepr]:
         window = Window(low=self._low, high=self._high, limit=None)
         events: list[PersistentRepr] = []
-        for chain, counted in judged(self._chain, self._source.log, records, log_start):
-            self._chain = chain
-            if counted is not None and overlaps(counted.envelope, window):
+        for counted in judged(self._follower, self._source.log, records, log_start):
+            if overlaps(counted.envelope, window):
                 self._check_complete()
                 events.extend(self._source.decode(counted, window))
             if self._left is not None and len(events) >= self._left:
@@ -200,7 +200,7 @@ class Replayer:
         if chain.head.floor < self._low:
             return False
         self._low = chain.head.floor + 1
-        self._chain = Chain(chain.persistence_id)
+        self._follower = Follower(Chain(chain.persistence_id))
         return True
 
     def _check_complete(self) -> None:
@@ -209,12 +209,12 @@ class Replayer:
         Raises:
             JournalHeadLost: events of the window, that nobody deleted, are no longer in the log.
         """
-        chain, floor = self._chain, self._source.target.floor
-        if chain.base is not None and floor < chain.oldest - 1 and self._low < chain.oldest:
+        oldest = self._follower.oldest
+        if self._low < oldest and self._source.target.floor < oldest - 1:
             raise JournalHeadLost(
-                f"{self._source.log}: events {self._low} to {chain.oldest - 1} of {printable(chain.persistence_id)} are "
+                f"{self._source.log}: events {self._low} to {oldest - 1} of {printable(self._source.start.persistence_id)} are "
                 "no longer in the log though nobody deleted them (retention, or a foreign deletion). Recovery is "
-                f"possible from a snapshot at {chain.oldest - 1} or above; otherwise restore the topic from a copy"
+                f"possible from a snapshot at {oldest - 1} or above; otherwise restore the topic from a copy"
             )
 
     def _check_end(self) -> None:
@@ -223,7 +223,7 @@ class Replayer:
         Raises:
             JournalTruncated: the log no longer leads to the head that was seen when the replay was opened.
         """
-        here, target = self._chain.head, self._source.target
+        here, target = self._follower.chain.head, self._source.target
         if here.offset < target.offset or (here.offset == target.offset and here.author != target.author):
             raise JournalTruncated(
                 f"{self._source.log}: reading ended at offset {here.offset}, but the head was seen at offset "

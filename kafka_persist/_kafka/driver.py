@@ -31,6 +31,9 @@ CLOSING_GRACE: Final = 1.0
 PREFLIGHT_SECONDS: Final = 0.25
 """How long one attempt to reach a broker takes; between attempts the clients' reasons are looked at."""
 
+MAX_CROWD: Final = 500
+"""Logs that one consumer reads together; what it holds in memory is bounded apart from that."""
+
 BATCH_BYTES: Final = 1024 * 1024
 
 
@@ -94,7 +97,7 @@ class KafkaDriver(Driver):
             self._admin.client,
             tasks,
             singles=self._config.readers,
-            crowd_size=self._config.max_concurrent_recoveries,
+            crowd_size=MAX_CROWD,
         )
 
     async def _connect(self, bridge: Bridge) -> None:
