@@ -174,6 +174,14 @@ class Journal(abc.ABC):
         """
         return None
 
+    def deleted_to(self, persistence_id: str) -> int | None:
+        """Return the number up to which the id's events are deleted, as far as this journal has read (0: none are).
+
+        Exact after `claim`, `highest_sequence_nr` and while a `replay` is open. With it, readers tell a deletion from
+        the hole that a rejected write leaves. None (the default) means that this journal does not tell.
+        """
+        return None
+
     def resume_from(self, persistence_id: str, bookmark: bytes) -> None:  # noqa: B027 - optional, like persistence_ids
         """Tell the journal that a snapshot with this bookmark was loaded: the next claim may start reading there.
 

@@ -66,7 +66,27 @@ class SerializationError(UsageError, ValueError):
 
 
 class EntityAlreadyOpen(UsageError):  # noqa: N818
-    """The persistence id is already open as an entity in this `Persistence`; share that one instead."""
+    """An entity or view of this name is already open in this `Persistence`; share that one instead."""
+
+
+class EvolveFailed(UsageError):  # noqa: N818
+    """The function `evolve` raised for an event; its exception is the cause. Nothing was stored.
+
+    While persisting: do not persist such an event. While recovering: the event is in the journal for ever, so mend
+    `evolve` until it takes every event that was ever stored.
+    """
+
+
+class EventRejected(UsageError, ValueError):  # noqa: N818
+    """The journal certainly did not store these events (too large, not serializable); the entity goes on.
+
+    Attributes:
+        rejection: the journal's reason. The sequence numbers of the rejected events are not used again.
+    """
+
+    def __init__(self, message: str, rejection: Rejection) -> None:
+        super().__init__(message)
+        self.rejection = rejection
 
 
 class StoreClosed(UsageError, trio.ClosedResourceError):  # noqa: N818
@@ -175,6 +195,13 @@ class JournalTruncated(StoredDataError):  # noqa: N818
 
 class JournalHeadLost(StoredDataError):  # noqa: N818
     """Events that nobody deleted are missing at the start of the log (retention, or a foreign deletion)."""
+
+
+class EventsDeleted(StoredDataError):  # noqa: N818
+    """Events that the state needs were deleted, and no snapshot covers them.
+
+    Restore a snapshot, or open with ``skip_deleted=True`` if the state may begin with what is left.
+    """
 
 
 class SnapshotUnreadable(StoredDataError):  # noqa: N818

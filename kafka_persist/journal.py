@@ -295,6 +295,11 @@ class KafkaJournal(Journal):
 
     # --- deleting ------------------------------------------------------------------------------------------------
 
+    def deleted_to(self, persistence_id: str) -> int | None:
+        """See `Journal.deleted_to`."""
+        idlog = self._ids.peek(persistence_id)
+        return None if idlog is None else idlog.chain.head.floor
+
     async def delete_to(self, persistence_id: str, to_sequence_nr: int) -> None:
         """See `Journal.delete_to`.
 

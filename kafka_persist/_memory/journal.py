@@ -204,6 +204,10 @@ class MemoryJournal(Journal):
 
     # --- deleting -------------------------------------------------------------------------------------------------
 
+    def deleted_to(self, persistence_id: str) -> int:
+        """See `Journal.deleted_to`."""
+        return self._backend.log(persistence_id).floor
+
     async def delete_to(self, persistence_id: str, to_sequence_nr: int) -> None:
         """See `Journal.delete_to`."""
         await self._begin()
