@@ -7,8 +7,9 @@ could not share a machine.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,18 +20,22 @@ from .errors import InvalidSettings
 _MAX_PORT = 65535
 
 
-def _port(value: Any) -> int | None:
-    """Convert a port; 0 and None both mean that a free one is chosen."""
-    return _integer(value) or None if value is not None else None
+def _port(field: str) -> Callable[[Any], int | None]:
+    """Make the converter of a port; 0 and None both mean that a free one is chosen."""
+    integer = _integer(field)
+    return lambda value: None if value is None else integer(value) or None
 
 
-def _integer(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | str):
-        raise InvalidSettings(f"expected a whole number, got {value!r}")
-    try:
-        return int(value)
-    except ValueError:
-        raise InvalidSettings(f"expected a whole number, got {value!r}") from None
+def _integer(field: str) -> Callable[[Any], int]:
+    """Make the converter of a number, which names its field in its error."""
+
+    def convert(value: Any) -> int:
+        if not isinstance(value, bool) and isinstance(value, int | str):
+            with contextlib.suppress(ValueError):
+                return int(value)
+        raise InvalidSettings(f"{field}: expected a whole number, got {value!r}")
+
+    return convert
 
 
 def _path(value: Any) -> Path | None:
@@ -79,14 +84,18 @@ class TestServerSettings:
 
     __test__ = False  # its name starts with "Test": not for pytest to collect
 
-    zookeeper_port: int | None = attrs.field(default=None, converter=_port, validator=_bounded(1, _MAX_PORT))
+    zookeeper_port: int | None = attrs.field(
+        default=None, converter=_port("zookeeper_port"), validator=_bounded(1, _MAX_PORT)
+    )
     zookeeper_dir: Path | None = attrs.field(default=None, converter=_path)
-    broker_id: int = attrs.field(default=1, converter=_integer, validator=_bounded(0))
-    port: int | None = attrs.field(default=None, converter=_port, validator=_bounded(1, _MAX_PORT))
-    num_partitions: int = attrs.field(default=2, converter=_integer, validator=_bounded(1))
+    broker_id: int = attrs.field(default=1, converter=_integer("broker_id"), validator=_bounded(0))
+    port: int | None = attrs.field(default=None, converter=_port("port"), validator=_bounded(1, _MAX_PORT))
+    num_partitions: int = attrs.field(default=2, converter=_integer("num_partitions"), validator=_bounded(1))
     log_cleanup_policy: str = attrs.field(default="delete", converter=_text, validator=_cleanup_policy)
     log_dirs: Path | None = attrs.field(default=None, converter=_path)
-    log_index_size_max_bytes: int = attrs.field(default=65536, converter=_integer, validator=_bounded(4))
+    log_index_size_max_bytes: int = attrs.field(
+        default=65536, converter=_integer("log_index_size_max_bytes"), validator=_bounded(4)
+    )
     properties: Mapping[str, str] = attrs.field(factory=dict, converter=_properties)
 
     @classmethod
