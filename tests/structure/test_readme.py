@@ -1,0 +1,30 @@
+"""What the README shows is what happens."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+
+def blocks(text, language):
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.broker
+def test_the_example_prints_what_the_readme_says(root, tmp_path):
+    """The example is a whole program, and its output is the one printed below it."""
+    text = (root / "README.md").read_text("utf-8")
+    (program,), (output,) = blocks(text, "python"), blocks(text, "text")
+    path = tmp_path / "example.py"
+    path.write_text(program, "utf-8")
+    run = subprocess.run([sys.executable, str(path)], capture_output=True, text=True, check=False, cwd=root)
+    assert (run.stdout, run.returncode) == (output, 0), run.stderr
+
+
+def test_linked_files_exist(root):
+    """No link of the README leads nowhere."""
+    links = re.findall(r"\]\(([^)#]+)\)", (root / "README.md").read_text("utf-8"))
+    assert [link for link in links if "://" not in link and not (root / link).is_file()] == []
