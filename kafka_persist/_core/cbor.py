@@ -1,49 +1,83 @@
-"""CBOR for bytes that anybody may have written: one strict way in, one way out.
+"""CBOR: the only importer of cbor2, strict with bytes that anybody may have written.
 
-`decode` gives plain data only: None, bool, int, float, str, bytes, list, dict with text (or bytes) keys, and the values of
-the allowed tags (dates, decimals, uuids, sets). Whatever else the bytes hold is a `CorruptRecord`:
+`decode` makes one value of bytes, with one call of cbor2 for every ordinary record, and refuses (`CorruptRecord`)
+whatever could cost more than the bytes are worth or could be read in two ways:
 
-* more bytes than the limit, or any byte behind the value;
-* nesting deeper than `MAX_DEPTH`, indefinite lengths, duplicate keys, text that is not UTF-8, ``undefined``;
-* tags outside the allow-list (shared references, regular expressions, MIME messages and string references are ways to
-  make a small record expensive), integers over `MAX_INT_BYTES`, decimals with a huge exponent;
-* map keys and set elements chosen to have colliding hashes: keys are text or bytes (whose hashes are salted), set
-  elements are counted by hash before the set is made.
+* more bytes than the limit, bytes behind the value, nesting deeper than `MAX_DEPTH`, indefinite lengths;
+* a map key twice, text that is not UTF-8;
+* tags outside the allow-list: shared references, string references, regular expressions and MIME messages let a small
+  record grow large or make it cyclic;
+* integers over `MAX_INT_BYTES`, decimals with a huge exponent, values that do not fit their tag;
+* hash collisions. Python's hashes of text and bytes are salted, so map keys are text or bytes. Its hashes of numbers and
+  uuids can be chosen by whoever writes them: 25,000 different integers of one hash make a set that takes seconds, in
+  one uninterruptible call. So the elements of a set are compared by hash before the set is made (`check_hashes`).
 """
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, datetime
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
+from uuid import UUID
 
 import attrs
 import cbor2
 
-from ..errors import CorruptRecord
+from ..errors import CorruptRecord, printable
 
 MAX_DEPTH: Final = 32
-"""Nested containers and tags, in what is written and in what is read."""
+"""Containers and tags inside each other, in what is read."""
+
+MAX_NESTING: Final = MAX_DEPTH - 4
+"""Containers inside each other, in what is written; the rest is for the tags of sets and decimals."""
 
 MAX_INT_BYTES: Final = 64
 """Size of the largest integer."""
 
 MAX_EXPONENT: Final = 6144
-"""Largest absolute exponent of a decimal (that of IEEE decimal128)."""
+"""Largest absolute exponent of a decimal (that of IEEE 754 decimal128)."""
+
+MAX_DIGITS: Final = 154
+"""Digits of the longest decimal: what always fits `MAX_INT_BYTES`."""
+
+MAX_COLLISIONS: Final = 64
+"""How many elements of a set may share their hash with another one."""
 
 ALLOWED_TAGS: Final = frozenset({0, 1, 2, 3, 4, 37, 100, 258, 1004})
-"""Dates (0, 1, 100, 1004), large integers (2, 3), decimals (4), uuids (37), sets (258)."""
+"""Dates and times (0, 1, 100, 1004), large integers (2, 3), decimals (4), uuids (37), sets (258)."""
 
-MAX_EVENT_BYTES: Final = 1 << 20
-MAX_COLLISIONS: Final = 64
+Decoder: TypeAlias = Callable[[Any, bool], Any]
+"""Called by cbor2 with the value under a tag and whether the result must be immutable."""
 
-_BUILT_IN_TAGS: Final = (0, 1, 2, 3, 4, 5, 25, 28, 29, 30, 35, 36, 37, 52, 54, 100, 256, 258, 260, 261, 1004, 43000, 55799)
+_BUILT_IN_TAGS: Final = frozenset(
+    {0, 1, 2, 3, 4, 5, 25, 28, 29, 30, 35, 36, 37, 52, 54, 100, 256, 258, 260, 261, 1004, 43000, 55799}
+)  # those that cbor2 would act upon by itself; all others reach `_refuse_tag`
+
 _MARK: Final = secrets.randbits(63) | 1 << 63
 _TAIL: Final = cbor2.dumps(_MARK)
+# cbor2 ignores bytes behind the value. So it reads an array of the value and of a mark behind it that nobody outside
+# of this process knows: surplus bytes, or a value that takes bytes of the mark, put something else in its place.
 
 
-def _deny(tag: int) -> Callable[[Any, bool], Any]:
+def encode(value: Any) -> bytes:
+    """Encode plain data that `kafka_persist._core.plain` has checked."""
+    return cbor2.dumps(value)
+
+
+def check_hashes(items: Sequence[Any]) -> None:
+    """Refuse items that were chosen to make a set or dict of them slow; takes time in proportion to their number.
+
+    Raises:
+        ValueError: too many of them share a hash.
+        TypeError: one is not hashable.
+    """
+    if len(items) > MAX_COLLISIONS and len(set(map(hash, items))) < len(items) - MAX_COLLISIONS:
+        raise ValueError("elements with colliding hashes")
+
+
+def _denied(tag: int) -> Decoder:
     def refuse(_value: Any, _immutable: bool) -> Any:
         raise ValueError(f"tag {tag} is not allowed")
 
@@ -54,46 +88,53 @@ def _refuse_tag(tag: cbor2.CBORTag, _immutable: bool) -> Any:
     raise ValueError(f"tag {tag.tag} is not allowed")
 
 
-def _positive(value: Any, _immutable: bool) -> int:
+def _natural(value: Any, _immutable: bool) -> int:
     if type(value) is not bytes or len(value) > MAX_INT_BYTES:
-        raise ValueError(f"an integer must be a byte string of at most {MAX_INT_BYTES} bytes")
+        raise ValueError(f"a large integer must be at most {MAX_INT_BYTES} bytes")
     return int.from_bytes(value, "big")
 
 
 def _negative(value: Any, immutable: bool) -> int:
-    return -1 - _positive(value, immutable)
+    return -1 - _natural(value, immutable)
 
 
 def _decimal(value: Any, _immutable: bool) -> Decimal:
-    if type(value) not in {list, tuple} or len(value) != 2:
-        raise ValueError("a decimal must be an array of exponent and mantissa")
     exponent, mantissa = value
     if type(exponent) is not int or type(mantissa) is not int or abs(exponent) > MAX_EXPONENT:
-        raise ValueError(f"a decimal must be two integers with an exponent within {MAX_EXPONENT}")
-    return Decimal((mantissa < 0, tuple(map(int, str(abs(mantissa)))), exponent))
+        raise ValueError(f"a decimal must be two integers, the exponent within {MAX_EXPONENT}")
+    return Decimal(f"{mantissa}E{exponent}")
 
 
-def check_hashes(items: list[Any]) -> None:
-    """Refuse items that were chosen to make a set or dict of them slow.
-
-    Raises:
-        ValueError: too many different items share a hash.
-    """
-    if len(items) > MAX_COLLISIONS and len(set(map(hash, items))) < len(items) - MAX_COLLISIONS:
-        raise ValueError("the elements of a set have colliding hashes")
+def _uuid(value: Any, _immutable: bool) -> UUID:
+    if type(value) is not bytes:
+        raise TypeError("a uuid must be bytes")
+    return UUID(bytes=value)
 
 
-def _set(value: Any, immutable: bool) -> Any:
-    if type(value) not in {list, tuple}:
-        raise ValueError("a set must be an array")
+_ELEMENTS: Final = frozenset({type(None), bool, int, float, str, bytes, date, datetime, Decimal, UUID})
+
+
+def _set(value: Any, _immutable: bool) -> set[Any]:
+    if type(value) is not list or not _ELEMENTS.issuperset(map(type, value)):
+        raise TypeError("a set must be an array of scalar values")
     check_hashes(value)
-    found = frozenset(value) if immutable else set(value)
+    found = set(value)
     if len(found) != len(value):
-        raise ValueError("a set has an element twice")
+        raise ValueError("a set with an element twice")
     return found
 
 
-_DECODERS: Final = {2: _positive, 3: _negative, 4: _decimal, 258: _set}
+_OWN_DECODERS: Final[dict[int, Decoder]] = {2: _natural, 3: _negative, 4: _decimal, 37: _uuid, 258: _set}
+
+
+def _decoders(limits: Limits) -> Mapping[int, Decoder]:
+    denied = {tag: _denied(tag) for tag in _BUILT_IN_TAGS - limits.tags}
+    return denied | {tag: decoder for tag, decoder in _OWN_DECODERS.items() if tag in limits.tags}
+
+
+def _known_tags(_limits: object, _attribute: object, tags: frozenset[int]) -> None:
+    if not tags <= ALLOWED_TAGS:
+        raise ValueError(f"tags {sorted(tags - ALLOWED_TAGS)} cannot be allowed, only some of {sorted(ALLOWED_TAGS)}")
 
 
 @attrs.frozen
@@ -101,33 +142,29 @@ class Limits:
     """What `decode` accepts.
 
     Attributes:
-        max_bytes: size of the whole encoded value.
-        tags: allowed tags, a subset of `ALLOWED_TAGS`.
+        max_bytes: of the encoded value. What it can become in memory is at most about 72 times as much (a record of
+            nothing but empty maps).
+        max_depth: containers and tags inside each other.
+        tags: the allowed tags, some of `ALLOWED_TAGS`.
+        decoders: prepared from `tags`.
     """
 
-    max_bytes: int = MAX_EVENT_BYTES
-    tags: frozenset[int] = ALLOWED_TAGS
-    _decoders: Mapping[int, Any] = attrs.field(init=False, repr=False, eq=False)
-
-    @_decoders.default
-    def _make_decoders(self) -> Mapping[int, Any]:
-        denied = {tag: _deny(tag) for tag in _BUILT_IN_TAGS if tag not in self.tags}
-        return denied | {tag: decoder for tag, decoder in _DECODERS.items() if tag in self.tags}
+    max_bytes: int = 1 << 20
+    max_depth: int = MAX_DEPTH
+    tags: frozenset[int] = attrs.field(default=ALLOWED_TAGS, converter=frozenset, validator=_known_tags)
+    decoders: Mapping[int, Decoder] = attrs.field(
+        init=False, repr=False, eq=False, default=attrs.Factory(_decoders, takes_self=True)
+    )
 
 
 DEFAULT_LIMITS: Final = Limits()
-
-
-def encode(value: Any) -> bytes:
-    """Encode plain data that was checked before (see `kafka_persist.serialization`)."""
-    return cbor2.dumps(value)
 
 
 def decode(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Any:
     """Decode exactly one value.
 
     Raises:
-        CorruptRecord: anything that this module's description names; one line, without the place.
+        CorruptRecord: for each reason that this module's description names; one line that does not say where.
     """
     if len(data) > limits.max_bytes:
         raise CorruptRecord(f"{len(data)} bytes, more than the limit of {limits.max_bytes}")
@@ -135,19 +172,20 @@ def decode(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Any:
         value, mark = cbor2.loads(
             b"\x82" + data + _TAIL,
             tag_hook=_refuse_tag,
-            semantic_decoders=limits._decoders,  # noqa: SLF001 - prepared once per Limits
-            max_depth=MAX_DEPTH + 1,
+            semantic_decoders=limits.decoders,
+            max_depth=limits.max_depth + 1,
             allow_indefinite=False,
             allow_duplicate_keys=False,
             strict_hashable_types=True,
         )
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - cbor2 lets errors of many types through
         raise CorruptRecord(_reason(error)) from None
     if mark != _MARK:
-        raise CorruptRecord("bytes behind the value")
+        raise CorruptRecord("surplus or missing bytes")
     return value
 
 
-def _reason(error: BaseException) -> str:
-    told = error.__cause__ or error
-    return " ".join(f"{error}: {told}".split()) if told is not error else " ".join(str(error).split())
+def _reason(error: Exception) -> str:
+    cause = error.__cause__
+    text = str(error) if cause is None else f"{error}: {cause}"
+    return printable(text, 200)[1:-1]

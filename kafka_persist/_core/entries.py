@@ -1,0 +1,145 @@
+"""The events inside a journal record: encoded when they are written, decoded when a replay wants them.
+
+The loop of `decode_entries` runs once per event of every recovery: checks stand in place, plain data takes no call, and
+the events are made without the validation of `PersistentRepr`, whose rules were all checked here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, Final
+from uuid import UUID
+
+from ..errors import CorruptRecord, SerializationError, StoredDataError, printable
+from ..model import MAX_SEQUENCE_NR, PersistentRepr, stored_event
+from ..serialization import Encoded, Serializer
+from .cbor import MAX_DEPTH, Limits, decode, encode
+from .header import MAX_RECORD_BYTES, Envelope, refuse
+from .plain import check_plain
+
+MAX_ENTRY_BYTES: Final = MAX_RECORD_BYTES - (1 << 20)
+"""No larger event is encoded, so that its record can be read again."""
+
+_LIMITS: Final = Limits(max_bytes=MAX_RECORD_BYTES, max_depth=MAX_DEPTH + 2)
+_ABSENT: Final[tuple[Any, ...]] = ("", [], None)
+_DEFAULTS: Final[tuple[str, frozenset[str], Any]] = ("", frozenset(), None)
+
+
+@lru_cache(maxsize=1024)
+def _uuid(raw: bytes) -> UUID:
+    return UUID(bytes=raw)
+
+
+def encode_entry(event: PersistentRepr, encoded: Encoded, index: int = 0) -> bytes:
+    """Encode one event.
+
+    Args:
+        event: the event; its payload is not looked at.
+        encoded: the payload, as `Serializer.dump` gave it.
+        index: the place of the event's id among the record's states.
+
+    Raises:
+        SerializationError: the metadata is not plain data, a text has no UTF-8 form, or the event is too large for any
+            record.
+    """
+    fields = [index, event.sequence_nr, event.timestamp, encoded.name, encoded.version, encoded.data]
+    if event.metadata is not None or event.tags or event.manifest:
+        fields += _optional_fields(event)
+    try:
+        entry = encode(fields)
+    except Exception as error:
+        raise SerializationError(f"event {event.sequence_nr}: {printable(str(error), 200)}") from error
+    if len(entry) > MAX_ENTRY_BYTES:
+        raise SerializationError(f"event {event.sequence_nr}: {len(entry)} bytes, over the limit of {MAX_ENTRY_BYTES}")
+    return entry
+
+
+def _optional_fields(event: PersistentRepr) -> list[Any]:
+    if event.metadata is not None:
+        check_plain(event.metadata, "metadata")
+        return [event.manifest, sorted(event.tags), event.metadata]
+    return [event.manifest, sorted(event.tags)] if event.tags else [event.manifest]
+
+
+def join_entries(entries: Sequence[bytes]) -> bytes:
+    """Make `Envelope.entries` of encoded entries."""
+    count = len(entries)
+    if count < 24:
+        head = bytes((0x80 | count,))
+    elif count < 1 << 8:
+        head = bytes((0x98, count))
+    elif count < 1 << 16:
+        head = b"\x99" + count.to_bytes(2, "big")
+    else:
+        head = b"\x9a" + count.to_bytes(4, "big")
+    return head + b"".join(entries)
+
+
+def decode_entries(
+    envelope: Envelope,
+    serializer: Serializer,
+    where: str,
+    *,
+    from_nr: int = 1,
+    to_nr: int = MAX_SEQUENCE_NR,
+) -> list[PersistentRepr]:
+    """Decode the events with ``from_nr <= sequence number <= to_nr``; the payloads of the others are not looked at.
+
+    Raises:
+        CorruptRecord: the entries are malformed or contradict the record's states.
+        UnknownManifest: a payload's type or version is not registered.
+        PayloadUnreadable: a payload does not fit its type.
+    """
+    if not envelope.entries:
+        return []
+    states = envelope.states
+    reached = [0] * len(states)  # the sequence number of each id's last entry so far
+    writer = _uuid(envelope.writer)
+    events: list[PersistentRepr] = []
+    for entry in _entries(envelope.entries, where):
+        if type(entry) is not list or not 6 <= len(entry) <= 9:
+            refuse(where, "an entry is malformed")
+        index, number, timestamp, name, version, payload, *options = entry
+        if not (
+            type(index) is type(number) is type(timestamp) is type(version) is int
+            and type(name) is str
+            and 0 <= index < len(states)
+            and 0 <= timestamp <= MAX_SEQUENCE_NR
+        ):
+            refuse(where, "a field of an entry is out of its range")
+        persistence_id, first, last, _ = states[index]
+        before = reached[index]
+        if not (before < number <= last if before else number == first):
+            refuse(where, f"event {number} contradicts the record's range {first} to {last}")
+        reached[index] = number
+        if not from_nr <= number <= to_nr:
+            continue
+        manifest, tags, metadata = _options(options, where) if options else _DEFAULTS
+        if name or version:
+            try:
+                payload = serializer.load(name, version, payload)
+            except StoredDataError as error:
+                raise type(error)(f"{where}: event {number} of {printable(persistence_id)}: {error}") from error
+        events.append(stored_event(persistence_id, number, payload, writer, manifest, timestamp, tags, metadata))
+    if reached != [state.last for state in states]:
+        refuse(where, "events are missing at the end of the record")
+    return events
+
+
+def _entries(encoded: bytes, where: str) -> list[Any]:
+    try:
+        entries = decode(encoded, _LIMITS)
+    except CorruptRecord as error:
+        raise CorruptRecord(f"{where}: entries: {error}") from None
+    if type(entries) is not list:
+        refuse(where, "the entries are not an array")
+    return entries
+
+
+def _options(options: list[Any], where: str) -> tuple[str, frozenset[str], Any]:
+    given: list[Any] = [*options, *_ABSENT[len(options) :]]
+    manifest, tags, metadata = given
+    if type(manifest) is not str or type(tags) is not list or any(type(tag) is not str for tag in tags):
+        refuse(where, "the manifest or the tags of an entry are malformed")
+    return manifest, frozenset(tags), metadata
