@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -20,7 +21,8 @@ def test_the_example_prints_what_the_readme_says(root, tmp_path):
     (program,), (output,) = blocks(text, "python"), blocks(text, "text")
     path = tmp_path / "example.py"
     path.write_text(program, "utf-8")
-    run = subprocess.run([sys.executable, str(path)], capture_output=True, text=True, check=False, cwd=root)
+    env = {**os.environ, "PYTHONPATH": str(root)}
+    run = subprocess.run([sys.executable, str(path)], capture_output=True, text=True, check=False, env=env)
     assert (run.stdout, run.returncode) == (output, 0), run.stderr
 
 
