@@ -1,0 +1,236 @@
+"""`open_persistence`: a journal, a snapshot store, and the entities and views that live on them."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from typing import Any, TypeVar
+
+import trio
+
+from ._entities.fold import Fold
+from ._entities.services import Services
+from ._lifecycle import background
+from .abc import Journal, SnapshotStore
+from .config import Config
+from .entity import Entity, recover_entity
+from .errors import EntityAlreadyOpen, UsageError, printable
+from .journal import open_journal
+from .model import check_persistence_id
+from .serialization import Serializer, default_serializer
+from .view import View, recover_view
+
+S = TypeVar("S")
+E = TypeVar("E")
+
+
+@asynccontextmanager
+async def open_persistence(
+    config: Config | None = None, *, serializer: Serializer | None = None
+) -> AsyncIterator[Persistence]:
+    """Open journal and snapshot store in Kafka, and entities and views on them.
+
+    Args:
+        config: where and how (`load_config` reads a file); by default the reference configuration.
+        serializer: the registry of event and state types; by default plain data only.
+
+    Raises:
+        ConnectError, AuthenticationError: see `open_journal`.
+
+    Leaving the block ends every task, thread and connection; writes that were handed over are waited for.
+    """
+    from .snapshots import open_snapshot_store
+
+    config = config or Config()
+    serializer = serializer or default_serializer()
+    async with (
+        open_journal(config.journal, serializer=serializer) as journal,
+        open_snapshot_store(config.snapshot_store, serializer=serializer) as snapshot_store,
+        open_persistence_on(
+            journal,
+            snapshot_store,
+            max_concurrent_recoveries=config.journal.max_concurrent_recoveries,
+            ignore_orphan=config.snapshot_store.ignore_orphan,
+        ) as persistence,
+    ):
+        yield persistence
+
+
+@asynccontextmanager
+async def open_persistence_on(
+    journal: Journal,
+    snapshot_store: SnapshotStore,
+    *,
+    max_concurrent_recoveries: int = 50,
+    ignore_orphan: bool = True,
+) -> AsyncIterator[Persistence]:
+    """Open entities and views on any open journal and snapshot store: in memory, or a third party's.
+
+    Args:
+        journal: stays open; its owner closes it.
+        snapshot_store: the same.
+        max_concurrent_recoveries: entities and views that recover at the same time; further ones wait, in the order in
+            which they came.
+        ignore_orphan: whether a snapshot that is newer than the journal's last event is passed over.
+    """
+    async with background("the persistence") as tasks:
+        services = Services(journal, snapshot_store, ignore_orphan, tasks.spawn)
+        try:
+            yield Persistence(services, max_concurrent_recoveries)
+        finally:
+            services.closed = True
+
+
+class Persistence:
+    """Opens entities and views; made by `open_persistence`."""
+
+    def __init__(self, services: Services, max_concurrent_recoveries: int) -> None:
+        self._services = services
+        self._permits = trio.CapacityLimiter(max_concurrent_recoveries)
+        self._names: set[str] = set()
+
+    def __repr__(self) -> str:
+        life = "closed" if self._services.closed else "open"
+        permits = self._permits.statistics()
+        return (
+            f"<Persistence {life}, {len(self._names)} entities and views, {permits.borrowed_tokens} recovering, "
+            f"{permits.tasks_waiting} waiting>"
+        )
+
+    @property
+    def journal(self) -> Journal:
+        """Where the events are."""
+        return self._services.journal
+
+    @property
+    def snapshot_store(self) -> SnapshotStore:
+        """Where the snapshots are."""
+        return self._services.snapshot_store
+
+    def entity(
+        self,
+        persistence_id: str,
+        *,
+        initial: S,
+        evolve: Callable[[S, E], S],
+        snapshot_every: int | None = None,
+        skip_deleted: bool = False,
+    ) -> AbstractAsyncContextManager[Entity[S, E]]:
+        """Open an entity: take the id over from whoever wrote before, and recover its state.
+
+        Args:
+            persistence_id: its name, for ever.
+            initial: the state before the first event.
+            evolve: makes the next state of a state and an event. A pure function: same result for the same arguments,
+                no side effects, and it leaves the old state as it was.
+            snapshot_every: save a snapshot in the background whenever so many events came since the last one.
+            skip_deleted: go on with what is left where events were deleted that no snapshot covers.
+
+        Raises (on entry):
+            EntityAlreadyOpen: this id is open in this `Persistence`.
+            WriterFenced: other processes keep claiming the id.
+            WriteOutcomeUnknown: the claim may or may not have landed; open it again.
+            EventsDeleted, SnapshotUnreadable, JournalHeadLost and other StoredDataError: the state cannot be restored.
+            EvolveFailed: `evolve` refuses a stored event.
+            BrokerError: the backend did not answer.
+
+        Leaving the block closes the entity, after the automatic snapshot that may be under way; after an exception it
+        does not wait for that.
+
+        Cancellation: of a recovery: the claim may have landed, so that a previous writer is fenced.
+        """
+        fold = _fold(persistence_id, initial, evolve, skip_deleted=skip_deleted)
+        _check_snapshot_every(snapshot_every)
+        return self._entity(fold, snapshot_every)
+
+    @asynccontextmanager
+    async def _entity(self, fold: Fold[S], snapshot_every: int | None) -> AsyncIterator[Entity[S, Any]]:
+        with self._name(fold.persistence_id):
+            async with self._permits:
+                entity: Entity[S, Any] = await recover_entity(self._services, fold, snapshot_every=snapshot_every)
+            try:
+                yield entity
+                entity.close()
+                await entity.wait_snapshot_saved()
+            finally:
+                entity.close()
+
+    def view(
+        self,
+        persistence_id: str,
+        *,
+        view_id: str,
+        initial: S,
+        evolve: Callable[[S, E], S],
+        snapshot_every: int | None = None,
+        poll_every: float = 0.1,
+        skip_deleted: bool = False,
+    ) -> AbstractAsyncContextManager[View[S]]:
+        """Open a view: a read-only follower of an entity's events. It has read all of them once when it opens.
+
+        Args:
+            persistence_id: whose events.
+            view_id: under which id its snapshots are saved; not a persistence id, nor another view's.
+            initial: the state before the first event.
+            evolve: as for `entity`, with a state of the view's own.
+            snapshot_every: save a snapshot in the background whenever so many events came since the last one.
+            poll_every: seconds between two looks at the journal in `View.wait_for` and `View.follow`.
+            skip_deleted: go on with what is left where events were deleted that the view has not seen.
+
+        Raises (on entry):
+            EntityAlreadyOpen: an entity or view with this name is open in this `Persistence`.
+            UsageError: the snapshots under `view_id` belong to somebody else.
+            EventsDeleted, StoredDataError, EvolveFailed, BrokerError: as for `entity`.
+        """
+        if check_persistence_id(view_id) == persistence_id:
+            raise UsageError(
+                f"view_id must differ from the persistence id, {printable(view_id)}: it names the snapshots"
+            )
+        if not 0 < poll_every < math.inf:
+            raise UsageError(f"poll_every must be a positive number of seconds, not {poll_every!r}")
+        fold = _fold(persistence_id, initial, evolve, skip_deleted=skip_deleted)
+        _check_snapshot_every(snapshot_every)
+        return self._view(fold, view_id, snapshot_every, poll_every)
+
+    @asynccontextmanager
+    async def _view(
+        self, fold: Fold[S], view_id: str, snapshot_every: int | None, poll_every: float
+    ) -> AsyncIterator[View[S]]:
+        with self._name(view_id):
+            async with self._permits:
+                view = await recover_view(
+                    self._services, fold, view_id, snapshot_every=snapshot_every, poll_every=poll_every
+                )
+            try:
+                yield view
+                view.close()
+                await view.wait_snapshot_saved()
+            finally:
+                view.close()
+
+    @contextmanager
+    def _name(self, name: str) -> Iterator[None]:
+        """Hold a name: two under one name would overwrite each other's snapshots."""
+        self._services.check_open()
+        if name in self._names:
+            raise EntityAlreadyOpen(
+                f"{printable(name)} is already open in this persistence; share that entity or view between tasks instead"
+            )
+        self._names.add(name)
+        try:
+            yield
+        finally:
+            self._names.discard(name)
+
+
+def _fold(persistence_id: str, initial: S, evolve: Callable[[S, Any], S], *, skip_deleted: bool) -> Fold[S]:
+    if inspect.iscoroutinefunction(evolve) or not callable(evolve):
+        raise UsageError(f"evolve must be a plain function of (state, event), not {evolve!r}")
+    return Fold(check_persistence_id(persistence_id), evolve, initial, skip_deleted=skip_deleted)
+
+
+def _check_snapshot_every(snapshot_every: int | None) -> None:
+    if snapshot_every is not None and snapshot_every < 1:
+        raise UsageError(f"snapshot_every must be at least 1, or None for no automatic snapshots; not {snapshot_every}")
