@@ -137,6 +137,9 @@ class Node:
     def pause(self) -> None:
         """Freeze it (SIGSTOP): it keeps its connections and answers nothing."""
         self._supervisor.signal(self.name, signal.SIGSTOP)
+        pid = self._supervisor.pid(self.name)
+        while pid is not None and self.is_running and not _is_stopped(pid):
+            time.sleep(_ASK_AGAIN)  # the signal takes its way through the watchdog; nothing tells its arrival
         self._paused = self.is_running
 
     def resume(self) -> None:
@@ -235,3 +238,16 @@ def _describe_exit(code: int | None) -> str:
     if code is None:
         return "no exit code"
     return f"exit code {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"
+
+
+def _is_stopped(pid: int) -> bool:
+    """Whether the kernel has stopped every thread of a process (where there is a /proc to ask)."""
+    threads = Path(f"/proc/{pid}/task")
+    try:
+        return all(_state(thread / "stat") in "Tt" for thread in threads.iterdir())
+    except OSError:
+        return not threads.parent.parent.joinpath("self").exists()
+
+
+def _state(stat: Path) -> str:
+    return stat.read_text().rpartition(")")[2].split()[0]

@@ -10,15 +10,16 @@ from collections import deque
 from collections.abc import Callable
 
 import attrs
-import outcome
 import trio
+
+from ..errors import PersistenceError
 
 
 @attrs.define(eq=False)
 class _Entry:
     fn: Callable[[], None]
-    admitted: trio.Event = attrs.field(factory=trio.Event)
-    result: outcome.Outcome[None] | None = None
+    called: trio.Event = attrs.field(factory=trio.Event)
+    failure: PersistenceError | None = None
 
 
 class Gate:
@@ -34,7 +35,8 @@ class Gate:
     async def enter(self, fn: Callable[[], None]) -> None:
         """Call ``fn()`` when it is one's turn; without waiting, it is called before anything else can run.
 
-        Raises: what ``fn`` raises; one is outside again then.
+        Raises:
+            PersistenceError: ``fn`` raised it; one is outside again then.
 
         Cancellation: takes effect only while waiting; ``fn`` was not called.
         """
@@ -45,20 +47,22 @@ class Gate:
         entry = _Entry(fn)
         self._queue.append(entry)
         try:
-            await entry.admitted.wait()
+            await entry.called.wait()
         except trio.Cancelled:
-            if entry.result is None:
+            if not entry.called.is_set():
                 self._queue.remove(entry)
                 raise
-        assert entry.result is not None
-        entry.result.unwrap()
+        if entry.failure is not None:
+            raise entry.failure
 
     def leave(self) -> None:
         """Make room; the next ones are called at once."""
         self._free += 1
         while self._free and self._queue:
             entry = self._queue.popleft()
-            entry.result = outcome.capture(entry.fn)
-            if isinstance(entry.result, outcome.Value):
+            try:
+                entry.fn()
                 self._free -= 1
-            entry.admitted.set()
+            except PersistenceError as error:
+                entry.failure = error
+            entry.called.set()

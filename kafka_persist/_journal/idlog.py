@@ -25,7 +25,6 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 import attrs
-import outcome
 import trio
 
 from .._core import chain as rule
@@ -47,6 +46,9 @@ from .reading import Counted, Recent, catch_up, check_bookmark
 
 CLAIM_ATTEMPTS = 20
 """How often a claim that lost a race is tried again; each loss means that another process claimed meanwhile."""
+
+
+CLOSED_TOO_EARLY = "the journal was closed before the outcome was known"
 
 
 @attrs.frozen(kw_only=True)
@@ -225,7 +227,7 @@ class IdLog:
             self.chain = rule.advance(self.chain, ack.offset, sent.envelope)
             self._finish(sent.items, None)
         elif not self._tools.spawn(self._resolve, sent, ack):
-            self._finish(sent.items, self._unknown("the journal was closed before the outcome was known"))
+            self._finish(sent.items, self._unknown(CLOSED_TOO_EARLY))
 
     def _finish(self, items: Sequence[Item], result: Result) -> None:
         self._busy = False
@@ -235,22 +237,23 @@ class IdLog:
 
     async def _resolve(self, sent: _Sent, ack: Ack) -> None:
         """Decide what became of a record whose report leaves a question, and go on."""
-        result: Result = self._unknown("the journal was closed before the outcome was known")
-        again = False
+        result: Result = None
+        again = decided = False
         try:
             result, again = await self._decide(sent, ack)
+            decided = True
         except StoredDataError as error:
             self.failure = "the log is damaged"
-            result = error
+            result, decided = error, True
         except PersistenceError as error:
-            result = self._unknown(f"reading the log back failed: {error}", error)
+            result, decided = self._unknown(f"reading the log back failed: {error}", error), True
         finally:
             if again:
                 self._busy = False
                 self._queue.extendleft(reversed(sent.items))
                 self._pump()
             else:
-                self._finish(sent.items, result)
+                self._finish(sent.items, result if decided else self._unknown(CLOSED_TOO_EARLY))
 
     async def _decide(self, sent: _Sent, ack: Ack) -> tuple[Result, bool]:
         """The result of a record, or that its writes must go out again (they certainly do not count as they are)."""
@@ -353,7 +356,8 @@ class IdLog:
     def take_recent(self, low: int) -> Sequence[Counted] | None:
         """What the last recovery read, once, if it holds every event from `low` on."""
         recent, self.recent = self.recent, None
-        return recent.records if recent is not None and low > recent.above else None
+        complete = low >= self.chain.oldest or not self.chain.lost_to
+        return recent.records if recent is not None and complete and low > recent.above else None
 
     async def claim(self, writer: bytes) -> int:
         """Take the log over; call it within a turn.
@@ -425,17 +429,16 @@ class IdLog:
 
     async def _submit_and_wait(self, sent: _Sent) -> Ack:
         """Hand a record over and wait, shielded, for its report (bounded by the delivery timeout)."""
-        task = trio.lowlevel.current_task()
         await trio.lowlevel.checkpoint_if_cancelled()
-        self._tools.driver.submit(
-            self.log,
-            sent.key,
-            encode_envelope(sent.envelope),
-            lambda ack: trio.lowlevel.reschedule(task, outcome.Value(ack)),
-        )
-        answer = await trio.lowlevel.wait_task_rescheduled(lambda _: trio.lowlevel.Abort.FAILED)
-        assert isinstance(answer, Ack)
-        return answer
+        task, acks = trio.lowlevel.current_task(), list[Ack]()
+
+        def on_ack(ack: Ack) -> None:
+            acks.append(ack)
+            trio.lowlevel.reschedule(task)
+
+        self._tools.driver.submit(self.log, sent.key, encode_envelope(sent.envelope), on_ack)
+        await trio.lowlevel.wait_task_rescheduled(lambda _: trio.lowlevel.Abort.FAILED)
+        return acks[0]
 
     async def _landed(self, sent: _Sent, ack: Ack) -> bool:
         """Whether a record that is in the log counts.

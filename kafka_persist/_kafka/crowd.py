@@ -14,7 +14,7 @@ from confluent_kafka.admin import AdminClient, ListOffsetsResultInfo, OffsetSpec
 from ..driver import Log, LogRange, Scan
 from ..errors import PersistenceError
 from .errors import MISSING, UNREACHABLE, broker_error, error_in
-from .scanner import CREATION_SECONDS, LOOKUP_SECONDS, Deadline, Scanner, Stretch
+from .scanner import CREATION_SECONDS, LOOKUP_SECONDS, Deadline, Scanner, Stretch, stretch_of
 
 CROWD_BYTES: Final = 32 * 1024 * 1024
 """What one crowd may hold in memory; each log gets its share, and who wants more reads on alone."""
@@ -40,7 +40,7 @@ def serve(scanner: Scanner, admin: AdminClient, requests: Sequence[Request]) -> 
     bounds = _bounds(admin, requests, deadline)
     share = max(64 * 1024, min(scanner.batch_bytes, CROWD_BYTES // len(requests)))
     stretches = {
-        request.log: _stretch(request, found, share)
+        request.log: stretch_of(request.log, request.start, request.stop, found, share)
         for request in requests
         if isinstance(found := bounds[request.log], LogRange)
     }
@@ -49,11 +49,6 @@ def serve(scanner: Scanner, admin: AdminClient, requests: Sequence[Request]) -> 
         with scanner.assigned(open_ones.values()):
             scanner.advance(open_ones, deadline)
     return [_answer(bounds[request.log], stretches.get(request.log)) for request in requests]
-
-
-def _stretch(request: Request, bounds: LogRange, share: int) -> Stretch:
-    stop = bounds.end if request.stop is None else request.stop
-    return Stretch(request.log, max(bounds.start, request.start or 0), stop, share)
 
 
 def _answer(bounds: LogRange | PersistenceError, stretch: Stretch | None) -> Scan | PersistenceError:

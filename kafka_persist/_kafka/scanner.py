@@ -66,6 +66,14 @@ class Stretch:
             self.next_offset = self.stop
 
 
+def stretch_of(log: Log, start: int | None, stop: int | None, bounds: LogRange, room: int) -> Stretch:
+    """What a scan has to read; nothing if it is to begin beyond the log's end."""
+    begin = max(bounds.start, start or 0)
+    if begin > bounds.end:
+        return Stretch(log, begin, begin, room)
+    return Stretch(log, begin, bounds.end if stop is None else stop, room)
+
+
 class Deadline:
     """Raises when there was no progress for too long, and ends the thread's work when its task was cancelled."""
 
@@ -117,13 +125,11 @@ class Scanner:
         """See `Driver.scan`; `known` says that the topic must exist."""
         deadline = Deadline(self.stall_seconds, f"reading {log}")
         bounds = self._bounds(log, deadline, known)
-        end = bounds.end if stop is None else stop
-        begin = max(bounds.start, start or 0)
-        stretch = Stretch(log, begin, end, self.batch_bytes)
+        stretch = stretch_of(log, start, stop, bounds, self.batch_bytes)
         if not stretch.done:
             with self.assigned([stretch]):
                 self.advance({log: stretch}, deadline)
-        return Scan(bounds, stretch.records, max(stretch.next_offset, begin))
+        return Scan(bounds, stretch.records, stretch.next_offset)
 
     def _bounds(self, log: Log, deadline: Deadline, known: bool) -> LogRange:
         """The log's first offset and its end now, asked of the broker."""
