@@ -26,7 +26,7 @@ LAYERS = (
     ("parts", ("_core", "_structuring", "serialization", "naming", "_config", "config", "_lifecycle", "driver")),
     ("stores", ("_kafka", "_zookeeper", "_journal", "_snapshots", "_memory", "memory", "journal", "snapshots")),
     ("publishing", ("_publishing", "publishing")),
-    ("entities", ("_entity", "entity", "view", "persistence", "__main__")),
+    ("entities", ("_entities", "entity", "view", "persistence", "__main__")),
 )
 
 # What a third party's store may be built of: the suite must not need more to test it.

@@ -24,9 +24,3 @@ def test_the_example_prints_what_the_readme_says(root, tmp_path):
     env = {**os.environ, "PYTHONPATH": str(root)}
     run = subprocess.run([sys.executable, str(path)], capture_output=True, text=True, check=False, env=env)
     assert (run.stdout, run.returncode) == (output, 0), run.stderr
-
-
-def test_linked_files_exist(root):
-    """No link of the README leads nowhere."""
-    links = re.findall(r"\]\(([^)#]+)\)", (root / "README.md").read_text("utf-8"))
-    assert [link for link in links if "://" not in link and not (root / link).is_file()] == []
