@@ -10,8 +10,14 @@ from .encoding import EncodingCases, RejectionCases
 from .faulty import FaultCases
 from .highest import HighestCases
 from .ids import IdCases
+from .properties import PropertyCases
+from .queries import QueryCases
 from .replays import ReplayCases
 from .restart import RestartCases
+from .snapshot_deletes import SnapshotDeleteCases
+from .snapshot_life import SnapshotLifeCases
+from .snapshot_loads import SnapshotLoadCases
+from .snapshot_saves import SnapshotSaveCases
 from .structured import StructuredCases
 from .windows import WindowCases
 from .writes import WriteCases
@@ -32,9 +38,11 @@ class JournalCases(
     CancellationCases,
     RestartCases,
     FaultCases,
+    PropertyCases,
+    QueryCases,
 ):
     """All cases of a journal."""
 
 
-class SnapshotStoreCases:
+class SnapshotStoreCases(SnapshotLoadCases, SnapshotSaveCases, SnapshotDeleteCases, SnapshotLifeCases):
     """All cases of a snapshot store."""

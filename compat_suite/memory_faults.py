@@ -81,7 +81,7 @@ class Network:
             if self.lose_next:
                 self.lose_next = False
                 raise WriteOutcomeUnknown("the acknowledgement was lost; claim the id again")
-            return answer
+        return answer
 
     async def land(self) -> None:
         """Let the delayed writes reach the backend."""

@@ -71,6 +71,7 @@ class _Spec:
         max_write_bytes: the largest payload of a write, in bytes; None if there is no limit.
         largest_payload: how many bytes the size ladders go up to.
         many_ids: how many ids the cases with many ids use.
+        uses_threads: the store works in threads, which Trio's mock clock does not see.
         scale: factor on all deadlines of this subject.
         examples: how many examples a property case tries.
     """
@@ -83,6 +84,7 @@ class _Spec:
     max_write_bytes: ClassVar[int | None] = None
     largest_payload: ClassVar[int] = 1_000_000
     many_ids: ClassVar[int] = 1_000
+    uses_threads: ClassVar[bool] = False
     scale: ClassVar[float] = 1.0
     examples: ClassVar[int] = 30
 
@@ -118,6 +120,7 @@ class _Spec:
             max_write_bytes=self.max_write_bytes,
             largest_payload=self.largest_payload,
             many_ids=self.many_ids,
+            uses_threads=self.uses_threads,
             scale=self.scale * settings["scale"],
             seed=int(settings["seed"]),
             examples=self.examples,

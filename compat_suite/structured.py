@@ -45,7 +45,8 @@ def sockets() -> set[str]:
     return found
 
 
-async def _settled(measure: Callable[[], set[str]], before: set[str], seconds: float) -> set[str]:
+async def settled(measure: Callable[[], set[str]], before: set[str], seconds: float) -> set[str]:
+    """Return what is more than before, after waiting for it to go."""
     with trio.move_on_after(seconds):
         while measure() - before:
             gc.collect()
@@ -129,9 +130,9 @@ class StructuredCases(Promises):
                 await pen.stored(1)
                 await pen.shows([1])
         grace = 2.0 * subject.options.scale
-        left = await _settled(threads, had_threads, grace)
+        left = await settled(threads, had_threads, grace)
         require(not left, f"threads that are left: {sorted(left)}")
-        left = await _settled(sockets, had_sockets, grace)
+        left = await settled(sockets, had_sockets, grace)
         require(not left, f"sockets that are left: {sorted(left)}")
 
     @case()
@@ -240,10 +241,10 @@ class StructuredCases(Promises):
     async def test_a_store_without_threads_works_under_a_mock_clock(self, subject: JournalSubject) -> None:
         """T8. A store that uses no threads works under Trio's mock clock, without waiting for real time.
 
-        Why: users test their entities with it.
+        Why: users test their entities with it. A store that does use threads says `uses_threads = True` in its spec.
         """
-        if await _uses_threads(subject):
-            raise NotApplicable("the store works in threads, which a mock clock does not see")
+        if subject.options.uses_threads:
+            raise NotApplicable("the store works in threads (its spec says so), which a mock clock does not see")
 
         def run() -> None:
             clock = trio.testing.MockClock(autojump_threshold=0)
@@ -293,17 +294,6 @@ async def _until_closed(
         ended.append(type(error).__name__)
     else:
         ended.append("returned")
-
-
-async def _uses_threads(subject: JournalSubject) -> bool:
-    def count() -> int:
-        return sum(thread is not threading.main_thread() for thread in threading.enumerate())
-
-    before = count()
-    async with open_pen(subject) as pen:
-        await pen.stored(1)
-        await pen.shows([1])
-        return count() > before or "Trio thread" in " ".join(t.name for t in threading.enumerate())
 
 
 async def _write_and_read(subject: JournalSubject) -> None:

@@ -61,6 +61,7 @@ class Options:
         max_write_bytes: the largest payload, in bytes, that one write may have; None if there is no limit.
         largest_payload: how many bytes the size ladders go up to.
         many_ids: how many ids the cases with many ids use.
+        uses_threads: the store works in threads, so that a mock clock does not see its work.
         scale: factor on all deadlines.
         seed: of the property cases; None for a new one per run.
         examples: how many examples a property case tries.
@@ -72,6 +73,7 @@ class Options:
     max_write_bytes: int | None = None
     largest_payload: int = 1_000_000
     many_ids: int = 1_000
+    uses_threads: bool = False
     scale: float = 1.0
     seed: int = 0
     examples: int = 30
