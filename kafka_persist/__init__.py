@@ -9,215 +9,75 @@
 Importing this package loads no client: librdkafka is loaded by the first store that is opened in Kafka.
 """
 
-from .abc import (
-    Capability as Capability,
-)
-from .abc import (
-    Journal as Journal,
-)
-from .abc import (
-    ReplayChannel as ReplayChannel,
-)
-from .abc import (
-    SnapshotStore as SnapshotStore,
-)
-from .config import (
-    Config as Config,
-)
-from .config import (
-    EventProducerConfig as EventProducerConfig,
-)
-from .config import (
-    JournalConfig as JournalConfig,
-)
-from .config import (
-    PublishingMode as PublishingMode,
-)
-from .config import (
-    Secret as Secret,
-)
-from .config import (
-    SnapshotStoreConfig as SnapshotStoreConfig,
-)
-from .config import (
-    StoreConfig as StoreConfig,
-)
-from .config import (
-    TopicsConfig as TopicsConfig,
-)
-from .config import (
-    ZookeeperConfig as ZookeeperConfig,
-)
-from .config import (
-    load_config as load_config,
-)
-from .config import (
-    reference_toml as reference_toml,
-)
+from .abc import Capability as Capability
+from .abc import Journal as Journal
+from .abc import ReplayChannel as ReplayChannel
+from .abc import SnapshotStore as SnapshotStore
+from .config import Config as Config
+from .config import EventProducerConfig as EventProducerConfig
+from .config import JournalConfig as JournalConfig
+from .config import PublishingMode as PublishingMode
+from .config import Secret as Secret
+from .config import SnapshotStoreConfig as SnapshotStoreConfig
+from .config import StoreConfig as StoreConfig
+from .config import TopicsConfig as TopicsConfig
+from .config import ZookeeperConfig as ZookeeperConfig
+from .config import load_config as load_config
+from .config import reference_toml as reference_toml
 from .entity import Entity as Entity
-from .errors import (
-    AuthenticationError as AuthenticationError,
-)
-from .errors import (
-    AuthorizationError as AuthorizationError,
-)
-from .errors import (
-    BrokerError as BrokerError,
-)
-from .errors import (
-    ConfigError as ConfigError,
-)
-from .errors import (
-    ConnectError as ConnectError,
-)
-from .errors import (
-    CorruptRecord as CorruptRecord,
-)
-from .errors import (
-    EntityAlreadyOpen as EntityAlreadyOpen,
-)
-from .errors import (
-    EventRejected as EventRejected,
-)
-from .errors import (
-    EventsDeleted as EventsDeleted,
-)
-from .errors import (
-    EvolveFailed as EvolveFailed,
-)
-from .errors import (
-    ForeignEvent as ForeignEvent,
-)
-from .errors import (
-    InvalidPersistenceId as InvalidPersistenceId,
-)
-from .errors import (
-    JournalBroken as JournalBroken,
-)
-from .errors import (
-    JournalHeadLost as JournalHeadLost,
-)
-from .errors import (
-    JournalTruncated as JournalTruncated,
-)
-from .errors import (
-    PayloadUnreadable as PayloadUnreadable,
-)
-from .errors import (
-    PersistenceError as PersistenceError,
-)
-from .errors import (
-    PersistenceIdCollision as PersistenceIdCollision,
-)
-from .errors import (
-    RecoveryStalled as RecoveryStalled,
-)
-from .errors import (
-    SequenceNrConflict as SequenceNrConflict,
-)
-from .errors import (
-    SerializationError as SerializationError,
-)
-from .errors import (
-    SnapshotUnreadable as SnapshotUnreadable,
-)
-from .errors import (
-    StoreClosed as StoreClosed,
-)
-from .errors import (
-    StoredDataError as StoredDataError,
-)
-from .errors import (
-    TopicMissing as TopicMissing,
-)
-from .errors import (
-    TopicSettingsRefused as TopicSettingsRefused,
-)
-from .errors import (
-    UnknownManifest as UnknownManifest,
-)
-from .errors import (
-    UnsupportedEnvelope as UnsupportedEnvelope,
-)
-from .errors import (
-    UnsupportedOperation as UnsupportedOperation,
-)
-from .errors import (
-    UsageError as UsageError,
-)
-from .errors import (
-    WriteError as WriteError,
-)
-from .errors import (
-    WriteOutcomeUnknown as WriteOutcomeUnknown,
-)
-from .errors import (
-    WriterFenced as WriterFenced,
-)
-from .journal import (
-    KafkaJournal as KafkaJournal,
-)
-from .journal import (
-    open_journal as open_journal,
-)
-from .memory import (
-    MemoryBackend as MemoryBackend,
-)
-from .memory import (
-    open_memory_journal as open_memory_journal,
-)
-from .memory import (
-    open_memory_snapshot_store as open_memory_snapshot_store,
-)
-from .model import (
-    LATEST as LATEST,
-)
-from .model import (
-    MAX_PERSISTENCE_ID_LENGTH as MAX_PERSISTENCE_ID_LENGTH,
-)
-from .model import (
-    MAX_SEQUENCE_NR as MAX_SEQUENCE_NR,
-)
-from .model import (
-    AtomicWrite as AtomicWrite,
-)
-from .model import (
-    Event as Event,
-)
-from .model import (
-    PersistentRepr as PersistentRepr,
-)
-from .model import (
-    Rejection as Rejection,
-)
-from .model import (
-    SelectedSnapshot as SelectedSnapshot,
-)
-from .model import (
-    SelectionCriteria as SelectionCriteria,
-)
-from .model import (
-    SnapshotMetadata as SnapshotMetadata,
-)
-from .persistence import (
-    Persistence as Persistence,
-)
-from .persistence import (
-    open_persistence as open_persistence,
-)
-from .persistence import (
-    open_persistence_on as open_persistence_on,
-)
-from .serialization import (
-    Encoded as Encoded,
-)
-from .serialization import (
-    Serializer as Serializer,
-)
-from .serialization import (
-    Upcaster as Upcaster,
-)
-from .serialization import (
-    default_serializer as default_serializer,
-)
+from .errors import AuthenticationError as AuthenticationError
+from .errors import AuthorizationError as AuthorizationError
+from .errors import BrokerError as BrokerError
+from .errors import ConfigError as ConfigError
+from .errors import ConnectError as ConnectError
+from .errors import CorruptRecord as CorruptRecord
+from .errors import EntityAlreadyOpen as EntityAlreadyOpen
+from .errors import EventRejected as EventRejected
+from .errors import EventsDeleted as EventsDeleted
+from .errors import EvolveFailed as EvolveFailed
+from .errors import ForeignEvent as ForeignEvent
+from .errors import InvalidPersistenceId as InvalidPersistenceId
+from .errors import JournalBroken as JournalBroken
+from .errors import JournalHeadLost as JournalHeadLost
+from .errors import JournalTruncated as JournalTruncated
+from .errors import PayloadUnreadable as PayloadUnreadable
+from .errors import PersistenceError as PersistenceError
+from .errors import PersistenceIdCollision as PersistenceIdCollision
+from .errors import RecoveryStalled as RecoveryStalled
+from .errors import SequenceNrConflict as SequenceNrConflict
+from .errors import SerializationError as SerializationError
+from .errors import SnapshotUnreadable as SnapshotUnreadable
+from .errors import StoreClosed as StoreClosed
+from .errors import StoredDataError as StoredDataError
+from .errors import TopicMissing as TopicMissing
+from .errors import TopicSettingsRefused as TopicSettingsRefused
+from .errors import UnknownManifest as UnknownManifest
+from .errors import UnsupportedEnvelope as UnsupportedEnvelope
+from .errors import UnsupportedOperation as UnsupportedOperation
+from .errors import UsageError as UsageError
+from .errors import WriteError as WriteError
+from .errors import WriteOutcomeUnknown as WriteOutcomeUnknown
+from .errors import WriterFenced as WriterFenced
+from .journal import KafkaJournal as KafkaJournal
+from .journal import open_journal as open_journal
+from .memory import MemoryBackend as MemoryBackend
+from .memory import open_memory_journal as open_memory_journal
+from .memory import open_memory_snapshot_store as open_memory_snapshot_store
+from .model import LATEST as LATEST
+from .model import MAX_PERSISTENCE_ID_LENGTH as MAX_PERSISTENCE_ID_LENGTH
+from .model import MAX_SEQUENCE_NR as MAX_SEQUENCE_NR
+from .model import AtomicWrite as AtomicWrite
+from .model import Event as Event
+from .model import PersistentRepr as PersistentRepr
+from .model import Rejection as Rejection
+from .model import SelectedSnapshot as SelectedSnapshot
+from .model import SelectionCriteria as SelectionCriteria
+from .model import SnapshotMetadata as SnapshotMetadata
+from .persistence import Persistence as Persistence
+from .persistence import open_persistence as open_persistence
+from .persistence import open_persistence_on as open_persistence_on
+from .serialization import Encoded as Encoded
+from .serialization import Serializer as Serializer
+from .serialization import Upcaster as Upcaster
+from .serialization import default_serializer as default_serializer
 from .view import View as View
