@@ -25,7 +25,10 @@ async def main(options: argparse.Namespace, servers: str) -> int:
     if options.json:
         save(results, {}, options.json)
     missed = [result.name for result in results if not result.met]
-    print(f"\n{len(results) - len(missed)} of {len(results)} goals met" + (f"; missed: {', '.join(missed)}" if missed else ""))
+    print(
+        f"\n{len(results) - len(missed)} of {len(results)} goals met"
+        + (f"; missed: {', '.join(missed)}" if missed else "")
+    )
     return 0
 
 

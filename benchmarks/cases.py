@@ -16,6 +16,7 @@ from kafka_persist.journal import KafkaJournal
 
 from . import fill, ours, raw
 from .harness import Case
+from .payload import VALUE
 
 
 @attrs.frozen
@@ -65,7 +66,7 @@ class Bench:
 
     async def warm_topics(self, kind: str, count: int) -> list[str]:
         names = await self.topics(kind, count)
-        await self.in_thread(fill.fill_raw, self.producer, names, raw.VALUE, 25)
+        await self.in_thread(fill.fill_raw, self.producer, names, VALUE, 25)
         await self.in_thread(self.producer.flush)
         return names
 
@@ -126,7 +127,7 @@ class Bench:
     async def replay(self) -> Case:
         count = self.sizes.events
         (topic,) = await self.topics("replay", 1)
-        await self.in_thread(fill.fill_raw, self.producer, [topic], raw.VALUE, count)
+        await self.in_thread(fill.fill_raw, self.producer, [topic], VALUE, count)
         (persistence_id,) = await self.filled("replay", 1, count)
         return Case(
             name=f"replay of {count:,} events, decoded",
@@ -139,7 +140,7 @@ class Bench:
     async def recover_one(self) -> Case:
         rounds = 40
         topics = await self.topics("recover", rounds)
-        await self.in_thread(fill.fill_raw, self.producer, topics, raw.VALUE, 20)
+        await self.in_thread(fill.fill_raw, self.producer, topics, VALUE, 20)
         ids = await self.filled("recover", rounds, 20)
 
         async def mine() -> float:
@@ -157,7 +158,7 @@ class Bench:
     async def recover_many(self) -> Case:
         count = self.sizes.crowd
         topics = await self.topics("many", count)
-        await self.in_thread(fill.fill_raw, self.producer, topics, raw.VALUE, 20)
+        await self.in_thread(fill.fill_raw, self.producer, topics, VALUE, 20)
         ids = await self.filled("many", count, 20)
         return Case(
             name=f"recovery of {count:,} ids, 20 events each",

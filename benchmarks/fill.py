@@ -13,7 +13,7 @@ from kafka_persist._core import chain as rule
 from kafka_persist._core.chain import Chain, advance
 from kafka_persist._core.envelope import Envelope, encode_entry, encode_envelope, join_entries
 
-from .ours import PAYLOAD
+from .payload import PAYLOAD
 
 
 def journal_records(persistence_id: str, events: int) -> Iterator[bytes]:

@@ -12,7 +12,7 @@ import trio
 from kafka_persist import AtomicWrite, PersistentRepr
 from kafka_persist.journal import KafkaJournal
 
-PAYLOAD = {"kind": "deposited", "amount": 5, "note": "x" * 165}
+from .payload import PAYLOAD
 
 
 class Account:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import cbor2
 from confluent_kafka import Consumer, Producer, TopicPartition
 
-VALUE = cbor2.dumps({"kind": "deposited", "amount": 5, "note": "x" * 165})  # 200 bytes
+from .payload import VALUE
 
 
 def producer(servers: str) -> Producer:
