@@ -1,0 +1,68 @@
+"""A teller: opens an account, works on it, and reports on standard output what the bank may rely on.
+
+    python teller.py BOOTSTRAP_SERVERS ACCOUNT [COMMANDS]
+
+Runs so many commands; without a number it goes on until somebody kills it. `demo.py` does.
+"""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from collections.abc import Callable
+
+import trio
+from bank_account import Account, AccountEvent, Refused, bank_serializer, deposit, euros, evolve, open_account, withdraw
+from tellers import Report
+
+from kafka_persist import Config, Entity, JournalConfig, open_persistence
+
+OPENING = ("open for Ada", open_account, "Ada")
+DAY = (
+    ("deposit", deposit, 120_00),
+    ("withdraw", withdraw, 35_00),
+    ("deposit", deposit, 8_50),
+    ("withdraw", withdraw, 5000_00),
+    ("withdraw", withdraw, 12_00),
+    ("deposit", deposit, 5_00),
+)
+
+
+async def work(bootstrap_servers: str, account_id: str, commands: int | None = None) -> None:
+    config = Config(journal=JournalConfig(bootstrap_servers=bootstrap_servers))
+    async with (
+        open_persistence(config, serializer=bank_serializer()) as persistence,
+        persistence.entity(account_id, initial=Account(), evolve=evolve, snapshot_every=20) as account,
+    ):
+        Report(
+            sequence_nr=account.sequence_nr, cents=account.state.cents, snapshot_nr=account.snapshot_sequence_nr
+        ).say()
+        opening = [] if account.state.owner else [OPENING]
+        for verb, decide, argument in itertools.islice(itertools.chain(opening, itertools.cycle(DAY)), commands):
+            name = verb if isinstance(argument, str) else f"{verb} {euros(argument)}"
+            (await run_command(account, name, decide, argument)).say()
+
+
+async def run_command(
+    account: Entity[Account, AccountEvent], name: str, decide: Callable[..., list[AccountEvent]], argument: object
+) -> Report:
+    """Run one command. When `execute` returns, the events are durable: from here on the bank may rely on them."""
+    events: tuple[AccountEvent, ...] = ()
+    refused = ""
+    try:
+        events = await account.execute(decide, argument)
+    except Refused as refusal:
+        refused = str(refusal)
+    first = account.sequence_nr - len(events) + 1
+    return Report(
+        sequence_nr=account.sequence_nr,
+        cents=account.state.cents,
+        command=name,
+        acknowledged=dict(enumerate(events, first)),
+        refused=refused,
+    )
+
+
+if __name__ == "__main__":
+    servers, account_name, *limit = sys.argv[1:]
+    trio.run(work, servers, account_name, int(limit[0]) if limit else None)
