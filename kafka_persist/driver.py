@@ -15,6 +15,12 @@ from typing import NamedTuple
 
 import attrs
 
+from .errors import JournalHeadLost
+
+
+class OffsetGone(JournalHeadLost):
+    """The offset to read from is not in the log; the caller looks whether a deletion of its own kind explains it."""
+
 
 @attrs.frozen
 class Log:
@@ -120,7 +126,7 @@ class LogReader(abc.ABC):
 
         Raises:
             RecoveryStalled: no progress within the configured time.
-            JournalHeadLost: the next offset is no longer in the log.
+            OffsetGone: the next offset is no longer in the log.
             CorruptRecord: the log's own checksum fails, repeatedly, at one offset.
             BrokerError: anything else the broker said.
         """
@@ -135,8 +141,8 @@ class Driver(abc.ABC):
         """The largest value (with key) that `submit` may take; a larger one is TOO_LARGE."""
 
     @abc.abstractmethod
-    def submit(self, log: Log, key: bytes, value: bytes, on_ack: Callable[[Ack], None]) -> None:
-        """Hand a record over; `on_ack` is called exactly once, later, on the Trio thread, and must not raise.
+    def submit(self, log: Log, key: bytes, value: bytes | None, on_ack: Callable[[Ack], None]) -> None:
+        """Hand a record over (no value: a tombstone, on a compacted topic); `on_ack` is called exactly once, later, on the Trio thread, and must not raise.
 
         The delivery is bounded by the configured delivery timeout. `submit` itself never raises and never calls
         `on_ack` before it returns.

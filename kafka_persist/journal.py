@@ -250,7 +250,7 @@ class KafkaJournal(Journal):
         try:
             return await idlog.refresh()
         except TopicMissing:
-            if idlog.chain.position:
+            if idlog.chain.position or idlog.hint is not None:
                 raise  # it was there before
             return idlog.chain
 

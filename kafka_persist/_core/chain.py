@@ -18,11 +18,17 @@ behind the claim they do not count. That also decides every write whose outcome 
 record that the client library sends twice extends, the second time, a head that is no longer the head.
 
 A *delete* raises the floor (events at or below it are gone) and may be written by anyone; it keeps the writer. The
-log's start may then be cut **to** a counted record, never past the last one. Each record carries the id's cumulative
-state, so the first record left is a sufficient base for all that follow (`_rebase`). It is believed unless a later
-record contradicts it: a record that extends something *between* the base's predecessor and the base proves that the
-base itself never counted, since writers only ever extend records that count. That cannot happen after a cut of ours,
-only after a foreign one (retention), and is reported as `JournalHeadLost`, never guessed away.
+log's start may then be cut **to** a counted record that another one extends, never past it. Each record carries the
+id's cumulative state, so the first record left is a sufficient base for all that follow (`_rebase`).
+
+Two inferences, both from "a writer only ever extends records that count":
+
+* *The base is believed iff a later record extends it* (`Chain.unconfirmed`). After a cut of ours one always does. After
+  a foreign one (retention) the first record left may be one that never counted, the only survivor of a writer that was
+  refused: nothing extends it, or something extends what was cut off just before it. That is `JournalHeadLost`, never
+  guessed away.
+* *A record that extends something else than what stands there* (`_check_history`) was written on another history of
+  this log: the broker lost records that this reader, or that record's writer, had seen. That is `JournalTruncated`.
 """
 
 from __future__ import annotations
@@ -58,6 +64,7 @@ class Head:
         epoch: how many claims have counted.
         highest: the highest sequence number that was used.
         floor: events at or below it are deleted.
+        published: events up to it are known to be in their user-defined topics.
     """
 
     offset: int = -1
@@ -66,6 +73,7 @@ class Head:
     epoch: int = 0
     highest: int = 0
     floor: int = 0
+    published: int = 0
 
 
 @attrs.frozen
@@ -93,6 +101,11 @@ class Chain:
     position: int = 0
     oldest: int = 1
     base: Base | None = None
+
+    @property
+    def unconfirmed(self) -> bool:
+        """Nothing has extended the first record of the cut log yet, so it is not known to count."""
+        return self.base is not None and self.base.offset == self.head.offset
 
     @property
     def lost_to(self) -> int:
@@ -140,6 +153,7 @@ def judge(chain: Chain, offset: int, envelope: Envelope, log_start: int, where: 
         return _rebase(chain, offset, envelope, state, log_start, where)
     if (envelope.prev_offset, envelope.prev_author) != (chain.head.offset, chain.head.author):
         _check_base(chain, envelope, where)
+        _check_history(chain, envelope, where)
         return attrs.evolve(chain, position=offset + 1)
     _check_step(chain.head, envelope, state, where)
     return attrs.evolve(chain, head=_head_of(offset, envelope, state), position=offset + 1)
@@ -165,6 +179,20 @@ def check_range(chain: Chain, start: int, end: int, where: str) -> None:
         )
 
 
+def check_complete(chain: Chain, where: str) -> None:
+    """Refuse what was read to the end of a log if nothing confirms its first record.
+
+    Raises:
+        JournalHeadLost: the log's start was cut, and no record extends the first one that is left.
+    """
+    if chain.unconfirmed:
+        raise JournalHeadLost(
+            f"{where} was cut to offset {chain.head.offset} by retention or a foreign deletion, and no later record of "
+            f"{printable(chain.persistence_id)} confirms that the one there ever counted: its state is unknown. Recovery "
+            "is possible from a snapshot with a bookmark of that record; otherwise restore the topic from a copy"
+        )
+
+
 def _own_state(chain: Chain, envelope: Envelope, where: str) -> IdState:
     for state in envelope.states:
         if state.persistence_id == chain.persistence_id:
@@ -177,7 +205,7 @@ def _own_state(chain: Chain, envelope: Envelope, where: str) -> IdState:
 
 
 def _head_of(offset: int, envelope: Envelope, state: IdState) -> Head:
-    return Head(offset, envelope.author, envelope.writer, envelope.epoch, state.last, state.floor)
+    return Head(offset, envelope.author, envelope.writer, envelope.epoch, state.last, state.floor, state.published)
 
 
 def _rebase(chain: Chain, offset: int, envelope: Envelope, state: IdState, log_start: int, where: str) -> Chain:
@@ -191,6 +219,12 @@ def _rebase(chain: Chain, offset: int, envelope: Envelope, state: IdState, log_s
             f"{where} has highest sequence number {state.last} in epoch {envelope.epoch}, but {chain.head.highest} in "
             f"epoch {chain.head.epoch} was seen before: the broker lost acknowledged records"
         )
+    if envelope.prev_offset < chain.head.offset:
+        raise JournalHeadLost(
+            f"{where} is the first record left, but extends offset {envelope.prev_offset} though offset "
+            f"{chain.head.offset} was the head before it: it never counted, and the state behind it is unknown. "
+            "Retention or a foreign deletion cut the log; restore the topic from a copy"
+        )
     oldest = state.first if envelope.kind is Kind.EVENTS else state.last + 1
     base = Base(offset, envelope.prev_offset)
     return Chain(chain.persistence_id, _head_of(offset, envelope, state), offset + 1, oldest, base)
@@ -203,6 +237,17 @@ def _check_base(chain: Chain, envelope: Envelope, where: str) -> None:
             f"{where} extends offset {envelope.prev_offset}, which was cut off: so the first record left (offset "
             f"{base.offset}) never counted and the state before it is unknown. Retention or a foreign deletion cut the "
             "log; restore the topic from a copy"
+        )
+
+
+def _check_history(chain: Chain, envelope: Envelope, where: str) -> None:
+    head, prev = chain.head, (envelope.prev_offset, envelope.prev_author)
+    if prev[0] > head.offset or (prev[0] == head.offset and prev[1] != head.author):
+        raise JournalTruncated(
+            f"{where} extends a record at offset {prev[0]} that is not the one which counts there: it was written on "
+            f"another history of this log, so the broker lost acknowledged records of {printable(chain.persistence_id)} "
+            "(unclean leader election, a deleted and recreated topic, or lost disk pages). Stop writing to it, and "
+            "compare the brokers' replicas"
         )
 
 
@@ -230,7 +275,7 @@ def _check_step(head: Head, envelope: Envelope, state: IdState, where: str) -> N
                 and state.last == head.highest
                 and head.floor <= state.floor <= head.highest
             )
-    if not legal:
+    if not legal or not head.published <= state.published <= state.last:
         raise CorruptRecord(
             f"{where} extends offset {head.offset} but contradicts it (kind {envelope.kind.name}, epoch "
             f"{envelope.epoch} after {head.epoch}, numbers {state.first}-{state.last} after {head.highest}, floor "
@@ -241,27 +286,33 @@ def _check_step(head: Head, envelope: Envelope, state: IdState, where: str) -> N
 # --- writing -----------------------------------------------------------------------------------------------------
 
 
-def claim_envelope(chain: Chain, writer: bytes) -> Envelope:
+def claim_envelope(chain: Chain, writer: bytes, published: int = 0) -> Envelope:
     """The record by which `writer` takes the id over."""
     head = chain.head
-    state = IdState(chain.persistence_id, 0, head.highest, head.floor)
+    state = IdState(chain.persistence_id, 0, head.highest, head.floor, _mark(head, published, head.highest))
     return _extend(head, Kind.CLAIM, author=writer, writer=writer, epoch=head.epoch + 1, state=state)
 
 
-def events_envelope(chain: Chain, first: int, last: int, entries: bytes) -> Envelope:
+def events_envelope(chain: Chain, first: int, last: int, entries: bytes, published: int = 0) -> Envelope:
     """The record with the events `first` to `last` of the head's writer."""
     head = chain.head
-    state = IdState(chain.persistence_id, first, last, head.floor)
+    state = IdState(chain.persistence_id, first, last, head.floor, _mark(head, published, last))
     return _extend(
         head, Kind.EVENTS, author=head.writer, writer=head.writer, epoch=head.epoch, state=state, entries=entries
     )
 
 
-def delete_envelope(chain: Chain, author: bytes, floor: int) -> Envelope:
+def delete_envelope(chain: Chain, author: bytes, floor: int, published: int = 0) -> Envelope:
     """The record that raises the floor to `floor`, clamped to the highest sequence number."""
     head = chain.head
-    state = IdState(chain.persistence_id, 0, head.highest, max(head.floor, min(floor, head.highest)))
+    floor = max(head.floor, min(floor, head.highest))
+    state = IdState(chain.persistence_id, 0, head.highest, floor, _mark(head, published, head.highest))
     return _extend(head, Kind.DELETE, author=author, writer=head.writer, epoch=head.epoch, state=state)
+
+
+def _mark(head: Head, published: int, last: int) -> int:
+    """Up to where events are known to be published: it never falls."""
+    return max(head.published, min(published, last))
 
 
 def _extend(
@@ -284,30 +335,32 @@ class Cut:
 
     Attributes:
         floor: the floor to record.
-        offset: the first record to keep; None: the delete record itself.
+        offset: the first record to keep; None: the delete record itself, once another record extends it.
     """
 
     floor: int
     offset: int | None
 
 
-def plan_cut(to_sequence_nr: int, highest: int, counted: Iterable[tuple[int, Envelope]]) -> Cut:
+def plan_cut(to_sequence_nr: int, highest: int, counted: Iterable[tuple[int, Envelope]], lost_to: int = 0) -> Cut:
     """Decide what a deletion up to `to_sequence_nr` removes.
 
     Numbers between the last deleted event and the first one kept were never stored (rejected writes): the floor
-    covers them too, so that a reader of the cut log misses nothing.
+    covers them too, so that a reader of the cut log misses nothing. But numbers that were lost stay missing: a deletion
+    does not make good that retention removed others.
 
     Args:
         to_sequence_nr: what was asked for.
         highest: the id's highest sequence number.
         counted: the offsets and records that count, ascending.
+        lost_to: `Chain.lost_to` of the log that holds them.
     """
     if to_sequence_nr >= highest:
         return Cut(highest, None)
     for offset, envelope in counted:
         state = envelope.states[0]
         if envelope.kind is Kind.EVENTS and state.last > to_sequence_nr:
-            return Cut(max(to_sequence_nr, state.first - 1), offset)
+            return Cut(to_sequence_nr if to_sequence_nr < lost_to else max(to_sequence_nr, state.first - 1), offset)
     return Cut(to_sequence_nr, None)
 
 

@@ -8,13 +8,15 @@ from typing import Final
 from .._core.chain import Head
 from ..errors import CorruptRecord
 
-_LAYOUT: Final = struct.Struct(">Bq16s16sqqq")
+_LAYOUT: Final = struct.Struct(">Bq16s16sqqqq")
 _VERSION: Final = 1
 
 
 def to_bytes(head: Head) -> bytes:
     """The bookmark of a head."""
-    return _LAYOUT.pack(_VERSION, head.offset, head.author, head.writer, head.epoch, head.highest, head.floor)
+    return _LAYOUT.pack(
+        _VERSION, head.offset, head.author, head.writer, head.epoch, head.highest, head.floor, head.published
+    )
 
 
 def from_bytes(bookmark: bytes) -> Head:
@@ -25,5 +27,5 @@ def from_bytes(bookmark: bytes) -> Head:
     """
     if len(bookmark) != _LAYOUT.size or bookmark[0] != _VERSION:
         raise CorruptRecord(f"{len(bookmark)} bytes are not a journal bookmark; load the snapshot without it")
-    _, offset, author, writer, epoch, highest, floor = _LAYOUT.unpack(bookmark)
-    return Head(offset, author, writer, epoch, highest, floor)
+    _, *head = _LAYOUT.unpack(bookmark)
+    return Head(*head)

@@ -47,6 +47,8 @@ from .reading import Counted, Recent, catch_up, check_bookmark
 CLAIM_ATTEMPTS = 20
 """How often a claim that lost a race is tried again; each loss means that another process claimed meanwhile."""
 
+CUT_OFF = -1
+"""Where a record of ours counted before a deletion by another process cut it off."""
 
 CLOSED_TOO_EARLY = "the journal was closed before the outcome was known"
 
@@ -94,6 +96,7 @@ class IdLog:
 
     __slots__ = (
         "_busy",
+        "_in_flight",
         "_queue",
         "_tools",
         "chain",
@@ -104,7 +107,6 @@ class IdLog:
         "log",
         "mark",
         "recent",
-        "reserved",
     )
 
     def __init__(self, persistence_id: str, log: Log, tools: Tools) -> None:
@@ -119,12 +121,11 @@ class IdLog:
         self.mark: Head | None = None
         """The same, found in the log: replays of what came later may begin there."""
         self.recent: Recent | None = None
-        self.reserved = 0
-        """The highest sequence number, waiting writes included."""
         self.last_timestamp = 0
         self._tools = tools
         self._queue: deque[Item | _Turn] = deque()
         self._busy = False
+        self._in_flight = 0
 
     def __repr__(self) -> str:
         head = self.chain.head
@@ -138,6 +139,14 @@ class IdLog:
         """Nothing is in flight or waiting."""
         return not self._busy and not self._queue
 
+    @property
+    def reserved(self) -> int:
+        """The highest sequence number, waiting writes included."""
+        for waiting in reversed(self._queue):
+            if isinstance(waiting, Item) and not waiting.withdrawn:
+                return waiting.last
+        return max(self._in_flight, self.chain.head.highest)
+
     def timestamp(self) -> int:
         """The clock in milliseconds, never going back within this process."""
         self.last_timestamp = max(self.last_timestamp, time.time_ns() // 1_000_000)
@@ -148,7 +157,6 @@ class IdLog:
     def enqueue(self, items: Sequence[Item]) -> None:
         """Take writes; they go out at once if the log is free, else merged with what waits."""
         self._queue.extend(items)
-        self.reserved = items[-1].last
         if not self._busy:
             self._pump()
 
@@ -171,9 +179,13 @@ class IdLog:
         if first > self.chain.head.highest:
             return None
         return WriterFenced(
-            f"sequence number {first} of {printable(self.chain.persistence_id)} was used meanwhile by somebody with the "
-            "same writer uuid. Certainly not stored; give each incarnation of an entity a uuid of its own"
+            f"{printable(self.chain.persistence_id)} was claimed or written to meanwhile by somebody with the same writer "
+            "uuid. Certainly not stored; give each incarnation of an entity a uuid of its own"
         )
+
+    def _superseded(self, sent: Envelope) -> WriterFenced | None:
+        """Refuse a record from before a claim, also one by the same uuid."""
+        return None if sent.epoch == self.chain.head.epoch else self._overtaken(0)
 
     def _pump(self) -> None:
         """Let the next in the queue have the log, which is free."""
@@ -189,7 +201,6 @@ class IdLog:
                 items = self._take()
                 if items and self._send(items):
                     return
-        self.reserved = self.chain.head.highest
 
     def _take(self) -> list[Item]:
         """Remove from the queue the writes that fit into one record: same writer, up to the next turn."""
@@ -215,6 +226,7 @@ class IdLog:
         for item in items:
             item.handed_over = True
         self._busy = True
+        self._in_flight = items[-1].last
         self.recent = None
         sent = _Sent(self._tools.new_key(), envelope, items)
         self._tools.driver.submit(self.log, sent.key, encode_envelope(envelope), partial(self._on_ack, sent))
@@ -230,7 +242,7 @@ class IdLog:
             self._finish(sent.items, self._unknown(CLOSED_TOO_EARLY))
 
     def _finish(self, items: Sequence[Item], result: Result) -> None:
-        self._busy = False
+        self._busy, self._in_flight = False, 0
         for item in items:
             item.settle(_copy(result))
         self._pump()
@@ -249,7 +261,7 @@ class IdLog:
             result, decided = self._unknown(f"reading the log back failed: {error}", error), True
         finally:
             if again:
-                self._busy = False
+                self._busy, self._in_flight = False, 0
                 self._queue.extendleft(reversed(sent.items))
                 self._pump()
             else:
@@ -271,9 +283,9 @@ class IdLog:
             case Fate.UNKNOWN:
                 return self._unknown(ack.reason), False
             case Fate.STORED:
-                if await self._landed(sent, ack):
+                if await self._landed(sent, ack) is not None:
                     return None, False
-                refusal = self.refusal(sent.envelope.writer)
+                refusal = self.refusal(sent.envelope.writer) or self._superseded(sent.envelope)
                 return refusal, refusal is None  # only a deletion came between: the writer still holds the claim
 
     def _unknown(self, reason: str, cause: BaseException | None = None) -> WriteOutcomeUnknown:
@@ -315,12 +327,10 @@ class IdLog:
 
     async def refresh(self) -> Chain:
         """Judge what came since the last look. Call it within a turn."""
-        recent: Recent | None = None
+        recent, self.recent = self.recent, None  # half of a reading that is cancelled must not be in it
         if self.fresh:
             await self._start_at_hint()
             recent = Recent(above=self.chain.head.highest, limit=self._tools.recent_bytes)
-        elif self.recent is not None:
-            recent = self.recent
         before = self.chain
         self.chain = await catch_up(
             self._tools.driver, self.log, self.chain, on_counted=recent.add if recent is not None else None
@@ -329,19 +339,18 @@ class IdLog:
         self.recent = None if recent is None or recent.overflow else recent
         if self.chain.head.epoch != before.head.epoch:
             self.failure = ""
-        self.reserved = self.chain.head.highest
         return self.chain
 
     async def _start_at_hint(self) -> None:
-        """Begin at the head that a snapshot remembers, if the log still holds it."""
-        hint, self.hint = self.hint, None
+        """Begin at the head that a snapshot remembers; what the log still holds must follow from it."""
+        hint = self.hint
         if hint is None:
             return
         scan = await self._tools.driver.scan(self.log, hint.offset, hint.offset + 1)
-        if scan.range.start > hint.offset:
-            return
-        check_bookmark(hint, scan, str(self.log))
-        self.mark = hint
+        if scan.range.start <= hint.offset:
+            check_bookmark(hint, scan, str(self.log))
+            self.mark = hint
+        self.hint = None
         self.chain = self._chain_at(hint)
 
     def _chain_at(self, head: Head) -> Chain:
@@ -368,9 +377,8 @@ class IdLog:
         """
         for _ in range(CLAIM_ATTEMPTS):
             await self.refresh()
-            if await self._append(rule.claim_envelope(self.chain, writer)):
+            if await self._append(rule.claim_envelope(self.chain, writer)) is not None:
                 self.failure = ""
-                self.reserved = self.chain.head.highest
                 return self.chain.head.highest
         raise WriterFenced(
             f"{CLAIM_ATTEMPTS} claims of {printable(self.chain.persistence_id)} in a row lost against other processes: "
@@ -386,12 +394,22 @@ class IdLog:
             if to <= self.chain.head.floor:
                 return None
             cut = await self._plan_cut(to)
-            if await self._append(rule.delete_envelope(self.chain, author, cut.floor)):
-                return self.chain.head.offset if cut.offset is None else cut.offset
+            where = await self._append(rule.delete_envelope(self.chain, author, cut.floor))
+            if where is not None:
+                return await self._confirmed(where, author) if cut.offset is None else cut.offset
         raise BrokerError(
             f"{CLAIM_ATTEMPTS} deletions of {printable(self.chain.persistence_id)} in a row lost against other writes; "
             "nothing was deleted, try again"
         )
+
+    async def _confirmed(self, where: int, author: bytes) -> int | None:
+        """The offset of a delete record once another record extends it: only then may the log be cut to it."""
+        if self.chain.head.offset == where:
+            try:
+                await self._append(rule.delete_envelope(self.chain, author, self.chain.head.floor))
+            except (BrokerError, WriteOutcomeUnknown):
+                return None  # the floor holds; what it hides stays on disk until the next deletion
+        return where if CUT_OFF < where < self.chain.head.offset else None
 
     async def _plan_cut(self, to_sequence_nr: int) -> Cut:
         if to_sequence_nr >= self.chain.head.highest:
@@ -402,7 +420,7 @@ class IdLog:
             if not found and counted.envelope.kind is Kind.EVENTS and counted.envelope.states[0].last > to_sequence_nr:
                 found.append(counted)
 
-        await catch_up(
+        chain = await catch_up(
             self._tools.driver,
             self.log,
             Chain(self.chain.persistence_id),
@@ -410,10 +428,10 @@ class IdLog:
             on_counted=keep_first,
         )
         pairs = [(counted.offset, counted.envelope) for counted in found]
-        return rule.plan_cut(to_sequence_nr, self.chain.head.highest, pairs)
+        return rule.plan_cut(to_sequence_nr, self.chain.head.highest, pairs, chain.lost_to)
 
-    async def _append(self, envelope: Envelope) -> bool:
-        """Append a claim or a delete; whether it counts."""
+    async def _append(self, envelope: Envelope) -> int | None:
+        """Append a claim or a delete; see `_landed`."""
         sent = _Sent(self._tools.new_key(), envelope, ())
         ack = await self._submit_and_wait(sent)
         match ack.fate:
@@ -440,8 +458,8 @@ class IdLog:
         await trio.lowlevel.wait_task_rescheduled(lambda _: trio.lowlevel.Abort.FAILED)
         return acks[0]
 
-    async def _landed(self, sent: _Sent, ack: Ack) -> bool:
-        """Whether a record that is in the log counts.
+    async def _landed(self, sent: _Sent, ack: Ack) -> int | None:
+        """Where a record that is in the log counts: its offset, or `CUT_OFF`; None if it does not count.
 
         Raises:
             JournalTruncated: it stands where other records were seen before.
@@ -451,7 +469,7 @@ class IdLog:
             case Verdict.COUNTS:
                 assert ack.offset is not None
                 self.chain = rule.advance(self.chain, ack.offset, sent.envelope)
-                return True
+                return ack.offset
             case Verdict.TRUNCATED:
                 raise JournalTruncated(
                     f"{self.log}: a record was stored at offset {ack.offset}, but records up to offset "
@@ -461,8 +479,13 @@ class IdLog:
             case Verdict.GAP:
                 return await self._read_gap(sent, ack.offset)
 
-    async def _read_gap(self, sent: _Sent, offset: int | None) -> bool:
-        keys: set[bytes | None] = set()
+    async def _read_gap(self, sent: _Sent, offset: int | None) -> int | None:
+        found: list[int] = []
+
+        def look_for_own(counted: Counted) -> None:
+            if counted.key == sent.key:
+                found.append(counted.offset)
+
         before = self.chain
         self.recent = None  # what comes to light here is not in it
         self.chain = await catch_up(
@@ -470,13 +493,13 @@ class IdLog:
             self.log,
             self.chain,
             stop=None if offset is None else offset + 1,
-            on_counted=lambda counted: keys.add(counted.key),
+            on_counted=look_for_own,
         )
-        if sent.key in keys:
-            return True
+        if found:
+            return found[0]
         if self.chain.base == before.base or self.chain.base is None:
-            return False
-        return rule.survived_cut(self.chain.head, sent.envelope)
+            return None
+        return CUT_OFF if rule.survived_cut(self.chain.head, sent.envelope) else None
 
 
 def _as_broker_error(ack: Ack) -> PersistenceError:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import attrs
 
-from .._core.chain import Chain, Head, check_range
+from .._core.chain import Chain, Head, check_complete, check_range
 from .._core.envelope import Envelope, Kind, decode_envelope
 from .._core.follower import Follower
-from ..driver import Driver, Log, Record, Scan
+from ..driver import Driver, Log, OffsetGone, Record, Scan
 from ..errors import JournalTruncated
+
+CUTS_WHILE_READING: Final = 20
+"""How often a reading begins anew because deletions cut the log under it."""
 
 
 class Counted(NamedTuple):
@@ -77,23 +80,41 @@ async def catch_up(
 ) -> Chain:
     """Judge everything from ``chain.position`` to `stop` (None: the log's end as it is now).
 
+    A deletion by another process may cut the log while it is read; then what it left is judged on.
+
     Raises:
         StoredDataError: the log is damaged, cut or truncated.
         TopicMissing: the topic does not exist.
         RecoveryStalled, BrokerError: the broker did not answer.
     """
-    scan = await driver.scan(log, chain.position or None, stop)
+    follower = Follower(chain)
+    for attempt in range(CUTS_WHILE_READING):
+        try:
+            await _read_on(driver, log, follower, stop, on_counted)
+            if stop is not None and follower.chain.unconfirmed:  # what confirms the base may stand behind the stop
+                await _read_on(driver, log, follower, None, on_counted)
+            break
+        except OffsetGone:
+            if attempt + 1 == CUTS_WHILE_READING:
+                raise
+    check_complete(follower.chain, str(log))
+    return follower.chain
+
+
+async def _read_on(
+    driver: Driver, log: Log, follower: Follower, stop: int | None, on_counted: Callable[[Counted], None] | None
+) -> None:
+    scan = await driver.scan(log, follower.position or None, stop)
     bounds = scan.range
     end = bounds.end if stop is None else stop
-    check_range(chain, bounds.start, bounds.end, str(log))
-    follower = Follower(chain)
+    check_range(follower.chain, bounds.start, bounds.end, str(log))
     _fold(follower, log, scan.records, bounds.start, on_counted)
     if scan.next_offset < end:
         async with driver.open_reader(log, scan.next_offset) as reader:
             while records := await reader.read(end):
                 _fold(follower, log, records, bounds.start, on_counted)
     # Offsets at the end may hold nothing (markers of foreign transactions): they are judged all the same.
-    return attrs.evolve(follower.chain, position=max(follower.position, end))
+    follower.position = max(follower.position, end)
 
 
 def _fold(
@@ -117,7 +138,9 @@ def check_bookmark(head: Head, scan: Scan, where: str) -> None:
     for record in scan.records:
         if record.offset == head.offset:
             envelope = decode_envelope(record.value, f"{where}@{record.offset}")
-            if (envelope.author, envelope.epoch) == (head.author, head.epoch):
+            if (envelope.author, envelope.writer, envelope.epoch) == (head.author, head.writer, head.epoch) and any(
+                (state.last, state.floor) == (head.highest, head.floor) for state in envelope.states
+            ):
                 return
     raise JournalTruncated(
         f"{where} does not hold, at offset {head.offset}, the record that a snapshot was taken behind (highest "

@@ -17,11 +17,11 @@ import trio
 from .._core.chain import Chain, Head
 from .._core.envelope import Envelope, Kind, decode_entries
 from .._core.follower import Follower
-from ..driver import Driver, Log, Record
+from ..driver import Driver, Log, OffsetGone, Record
 from ..errors import JournalHeadLost, JournalTruncated, PersistenceError, StoreClosed, printable
 from ..model import PersistentRepr
 from ..serialization import Serializer
-from .reading import Counted, judged
+from .reading import CUTS_WHILE_READING, Counted, judged
 
 
 @attrs.frozen(kw_only=True)
@@ -135,13 +135,15 @@ class Replayer:
         self._low = window.low
         self._high = window.high
         self._left = window.limit
+        self._floor = source.target.floor
+        self._held: Counted | None = None
+        """The first record of a cut log, until a later one confirms that it counts."""
 
     async def run(self, send: trio.MemorySendChannel[Sequence[PersistentRepr]], channel: EventChannel) -> None:
         """Read to the end of the window; never raises: a failure is raised at the receiver."""
         with send:
             try:
-                while not await self._read(send):
-                    pass
+                await self._read_all(send)
             except PersistenceError as error:
                 channel.failure = error
             except trio.BrokenResourceError:
@@ -150,24 +152,37 @@ class Replayer:
                 channel.failure = StoreClosed("the journal was closed during this replay")
                 raise
 
-    async def _read(self, send: trio.MemorySendChannel[Sequence[PersistentRepr]]) -> bool:
-        """Read from where judging stands; False if a deletion cut the log meanwhile, and reading begins anew."""
+    async def _read_all(self, send: trio.MemorySendChannel[Sequence[PersistentRepr]]) -> None:
+        for attempt in range(CUTS_WHILE_READING):
+            try:
+                await self._read(send)
+                break
+            except OffsetGone:
+                if attempt + 1 == CUTS_WHILE_READING:
+                    raise
+                await self._begin_anew()
+
+    async def _read(self, send: trio.MemorySendChannel[Sequence[PersistentRepr]]) -> None:
+        """Read from where judging stands.
+
+        Raises:
+            OffsetGone: the log was cut meanwhile.
+        """
         source, end = self._source, self._source.target.offset + 1
+        if self._low > self._high:
+            return
         scan = await source.driver.scan(source.log, self._follower.position or None, end)
+        if scan.range.start >= end:
+            raise OffsetGone(f"{source.log} was cut at offset {scan.range.start} while it was read")
         if await self._deliver(scan.records, scan.range.start, send):
-            return True
-        try:
+            return
+        if scan.next_offset < end:
             async with source.driver.open_reader(source.log, scan.next_offset) as reader:
                 while records := await reader.read(end):
                     if await self._deliver(records, scan.range.start, send):
-                        return True
-        except JournalHeadLost:
-            if await self._deleted_meanwhile():
-                return False
-            raise
+                        return
         self._check_complete()
         self._check_end()
-        return True
 
     async def _deliver(
         self, records: Iterable[Record], log_start: int, send: trio.MemorySendChannel[Sequence[PersistentRepr]]
@@ -179,29 +194,38 @@ class Replayer:
             self._left -= len(events)
         if events:
             await send.send(events)
-        return self._left == 0 or self._follower.highest >= self._high
+        return self._left == 0 or (self._follower.highest >= self._high and self._held is None)
 
     def _judge(self, records: Iterable[Record], log_start: int) -> list[PersistentRepr]:
         window = Window(low=self._low, high=self._high, limit=None)
         events: list[PersistentRepr] = []
         for counted in judged(self._follower, self._source.log, records, log_start):
-            if overlaps(counted.envelope, window):
-                self._check_complete()
-                events.extend(self._source.decode(counted, window))
+            if counted.offset == log_start > 0 and counted.offset != self._source.target.offset:
+                self._held = counted
+                continue
+            if self._held is not None:
+                held, self._held = self._held, None
+                events.extend(self._taken(held, window))
+            events.extend(self._taken(counted, window))
             if self._left is not None and len(events) >= self._left:
                 break
         if events:
             self._low = events[-1].sequence_nr + 1
         return events
 
-    async def _deleted_meanwhile(self) -> bool:
-        """After the log's start moved beyond the reader: whether a deletion explains it."""
+    def _taken(self, counted: Counted, window: Window) -> Sequence[PersistentRepr]:
+        if not overlaps(counted.envelope, window):
+            return ()
+        self._check_complete()
+        return self._source.decode(counted, window)
+
+    async def _begin_anew(self) -> None:
+        """Go on at the log's new start: what a deletion removed is no longer wanted, what else is missing is lost."""
         chain = await self._source.look()
-        if chain.head.floor < self._low:
-            return False
-        self._low = chain.head.floor + 1
+        self._floor = chain.head.floor
+        self._low = max(self._low, self._floor + 1)
+        self._held = None
         self._follower = Follower(Chain(chain.persistence_id))
-        return True
 
     def _check_complete(self) -> None:
         """Refuse to begin above the window's lower bound.
@@ -210,7 +234,7 @@ class Replayer:
             JournalHeadLost: events of the window, that nobody deleted, are no longer in the log.
         """
         oldest = self._follower.oldest
-        if self._low < oldest and self._source.target.floor < oldest - 1:
+        if self._low < oldest and self._floor < oldest - 1:
             raise JournalHeadLost(
                 f"{self._source.log}: events {self._low} to {oldest - 1} of {printable(self._source.start.persistence_id)} are "
                 "no longer in the log though nobody deleted them (retention, or a foreign deletion). Recovery is "

@@ -8,13 +8,12 @@ from typing import Final
 
 from confluent_kafka import KafkaError, KafkaException
 
-from ..driver import Ack, Fate
+from ..driver import Ack, Fate, OffsetGone
 from ..errors import (
     AuthenticationError,
     AuthorizationError,
     BrokerError,
     ConnectError,
-    JournalHeadLost,
     PersistenceError,
     TopicMissing,
 )
@@ -106,7 +105,7 @@ def broker_error(error: KafkaError, doing: str) -> PersistenceError:
     if code in MISSING:
         return TopicMissing(f"{text}. Create the topic, or allow topics.create")
     if code in OUT_OF_RANGE:
-        return JournalHeadLost(f"{text}: the records at this offset are no longer in the log")
+        return OffsetGone(f"{text}: the records at this offset are no longer in the log")
     if code in UNREACHABLE:
         return ConnectError(f"{text}. Is a broker reachable?")
     return BrokerError(text)

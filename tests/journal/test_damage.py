@@ -62,13 +62,26 @@ async def test_a_topic_recreated_empty_is_truncated_not_new(kafka, written, writ
         await written.highest_sequence_nr(writer.persistence_id)
 
 
-async def test_a_log_cut_by_somebody_else_is_not_recovered_into_a_smaller_state(kafka, written, writer, read_numbers):
+async def test_a_log_cut_by_somebody_else_is_not_recovered_into_a_smaller_state(
+    kafka, written, writer, writer_of, read_numbers
+):
+    async with kafka.open() as other:
+        await other.claim(writer.persistence_id, writer_of(writer.persistence_id).uuid)
     for answer in kafka.admin.delete_records([TopicPartition(writer.persistence_id, 0, 2)]).values():
         answer.result()
     async with kafka.open() as fresh:
         with pytest.raises(JournalHeadLost, match="snapshot"):
             await read_numbers(fresh, writer.persistence_id)
         assert await read_numbers(fresh, writer.persistence_id, from_sequence_nr=2) == [2]
+
+
+async def test_a_first_record_that_nothing_confirms_is_not_believed(kafka, written, writer, read_numbers):
+    """Retention may leave nothing but a record that never counted."""
+    for answer in kafka.admin.delete_records([TopicPartition(writer.persistence_id, 0, 2)]).values():
+        answer.result()
+    async with kafka.open() as fresh:
+        with pytest.raises(JournalHeadLost, match="confirms"):
+            await read_numbers(fresh, writer.persistence_id, from_sequence_nr=2)
 
 
 async def test_a_log_emptied_by_somebody_else_has_no_head(kafka, written, writer):
