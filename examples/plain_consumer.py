@@ -28,7 +28,7 @@ def read_topic(bootstrap_servers: str, topic: str) -> Iterator[tuple[int, bytes]
     try:
         consumer.assign([TopicPartition(topic, 0, 0)])
         while message := consumer.poll(10.0):
-            if message.error() and message.error().code() == KafkaError._PARTITION_EOF:
+            if message.error() and message.error().code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - its name
                 return
             if message.error():
                 raise RuntimeError(message.error().str())

@@ -39,9 +39,11 @@ def report(found: Report) -> None:
 
 
 def recovery(found: Report, last_acknowledged: int) -> None:
-    source = f"the snapshot at #{found.snapshot_nr}" if found.snapshot_nr else "nothing"
     behind = found.sequence_nr - (found.snapshot_nr or 0)
-    line(f"It starts from {source} and {behind} events behind it: #{found.sequence_nr}, {euros(found.cents)}.")
+    source = f"the snapshot at #{found.snapshot_nr} and the {behind} events behind it"
+    if found.snapshot_nr is None:
+        source = f"all {behind} events"
+    line(f"It finds {euros(found.cents)}, made of {source}.")
     surplus = found.sequence_nr - last_acknowledged
     if surplus > 0:
         line(
@@ -53,9 +55,6 @@ def recovery(found: Report, last_acknowledged: int) -> None:
 def abridged(lines: Sequence[str], *, first: int, last: int) -> None:
     """The first and the last lines, and how many there are between them."""
     left_out = len(lines) - first - last
-    if left_out <= 1:
-        shown = list(lines)
-    else:
-        shown = [*lines[:first], f"… {left_out} more …", *lines[len(lines) - last :]]
-    for text in shown:
+    rest = [f"… {left_out} more …", *lines[len(lines) - last :]] if left_out > 1 else lines[first:]
+    for text in (*lines[:first], *rest):
         line(text)

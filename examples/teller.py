@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import sys
-from collections.abc import Callable
+from typing import Any
 
 import trio
 from bank_account import Account, AccountEvent, Refused, bank_serializer, deposit, euros, evolve, open_account, withdraw
@@ -34,33 +34,21 @@ async def work(bootstrap_servers: str, account_id: str, commands: int | None = N
         open_persistence(config, serializer=bank_serializer()) as persistence,
         persistence.entity(account_id, initial=Account(), evolve=evolve, snapshot_every=20) as account,
     ):
-        Report(
-            sequence_nr=account.sequence_nr, cents=account.state.cents, snapshot_nr=account.snapshot_sequence_nr
-        ).say()
-        opening = [] if account.state.owner else [OPENING]
+        report(account, snapshot_nr=account.snapshot_sequence_nr).say()
+        opening = () if account.state.owner else (OPENING,)
         for verb, decide, argument in itertools.islice(itertools.chain(opening, itertools.cycle(DAY)), commands):
-            name = verb if isinstance(argument, str) else f"{verb} {euros(argument)}"
-            (await run_command(account, name, decide, argument)).say()
+            command = verb if isinstance(argument, str) else f"{verb} {euros(argument)}"
+            try:
+                events = await account.execute(decide, argument)
+            except Refused as refusal:
+                report(account, command=command, refused=str(refusal)).say()
+            else:  # durable: from here on the bank may rely on them
+                first = account.sequence_nr - len(events) + 1
+                report(account, command=command, acknowledged=dict(enumerate(events, first))).say()
 
 
-async def run_command(
-    account: Entity[Account, AccountEvent], name: str, decide: Callable[..., list[AccountEvent]], argument: object
-) -> Report:
-    """Run one command. When `execute` returns, the events are durable: from here on the bank may rely on them."""
-    events: tuple[AccountEvent, ...] = ()
-    refused = ""
-    try:
-        events = await account.execute(decide, argument)
-    except Refused as refusal:
-        refused = str(refusal)
-    first = account.sequence_nr - len(events) + 1
-    return Report(
-        sequence_nr=account.sequence_nr,
-        cents=account.state.cents,
-        command=name,
-        acknowledged=dict(enumerate(events, first)),
-        refused=refused,
-    )
+def report(account: Entity[Account, AccountEvent], **found: Any) -> Report:
+    return Report(sequence_nr=account.sequence_nr, cents=account.state.cents, **found)
 
 
 if __name__ == "__main__":

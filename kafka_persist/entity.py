@@ -25,7 +25,7 @@ from .errors import (
     WriterFenced,
     printable,
 )
-from .model import MAX_SEQUENCE_NR, AtomicWrite, PersistentRepr, Rejection, SnapshotMetadata
+from .model import MAX_SEQUENCE_NR, AtomicWrite, PersistentRepr, Rejection, SelectionCriteria, SnapshotMetadata
 
 S = TypeVar("S")
 E = TypeVar("E")
@@ -159,7 +159,8 @@ class Entity(Generic[S, E]):
             return
         state = self._fold.evolved(events, self._sequence_nr + 1)
         write = AtomicWrite(tuple(map(self._number, range(self._sequence_nr + 1, MAX_SEQUENCE_NR), events)))
-        await self._delete_orphans()
+        if self._orphans is not None:
+            await self._delete_orphans(self._orphans)
         rejection = await self._write(write)
         self._sequence_nr = write.last_sequence_nr
         if rejection is not None:
@@ -185,11 +186,10 @@ class Entity(Generic[S, E]):
             raise self._stopped() from error
         return rejection
 
-    async def _delete_orphans(self) -> None:
+    async def _delete_orphans(self, orphans: SelectionCriteria) -> None:
         """Remove snapshots of events that the journal lost, before their numbers are used again."""
-        if self._orphans is not None:
-            await self._services.snapshot_store.delete_matching(self.persistence_id, self._orphans)
-            self._orphans = None
+        await self._services.snapshot_store.delete_matching(self.persistence_id, orphans)
+        self._orphans = None
 
     # --- snapshots and deletion ----------------------------------------------------------------------------------
 

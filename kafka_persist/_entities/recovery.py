@@ -116,11 +116,12 @@ class Recovery(Generic[S]):
             return await self.begin()
         try:
             return await self.begin()
-        except JournalTruncated:
-            highest = await self.begin()  # the journal has dropped the bookmark
-            if highest >= snapshot.metadata.sequence_nr:
-                raise  # not shorter but another one: nobody can tell which events the snapshot stands on
-            return highest
+        except JournalTruncated as error:
+            truncated = error
+        highest = await self.begin()  # the journal has dropped the bookmark
+        if highest >= snapshot.metadata.sequence_nr:
+            raise truncated  # not shorter but another log: nobody can tell which events the snapshot stands on
+        return highest
 
     def _resume(self, snapshot: SelectedSnapshot) -> bool:
         bookmark = snapshot.metadata.bookmark

@@ -61,12 +61,13 @@ class Snapshots:
 
     async def _save_in_background(self, metadata: SnapshotMetadata, state: object, saving: trio.Event) -> None:
         try:
-            await self.save(metadata, state)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the events are stored and the entity goes on
-            self.last_error = error
-            _log.warning(
-                "%s: the snapshot at %d was not saved: %s", printable(self._snapshot_id), metadata.sequence_nr, error
-            )
+            await trio.lowlevel.checkpoint()
+            try:
+                await self.save(metadata, state)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the events are stored and the entity goes on
+                self.last_error = error
+                where = printable(self._snapshot_id), metadata.sequence_nr
+                _log.warning("%s: the snapshot at %d was not saved: %s", *where, error)
         finally:
             self._saving = None
             saving.set()
