@@ -29,9 +29,10 @@ class Sizes:
     blast: int = 100_000
     events: int = 100_000
     crowd: int = 2000
+    long_replay: int = 1_000_000
 
 
-QUICK = Sizes(lone=300, per_id=12, waiting=10, blast=50_000, events=50_000, crowd=500)
+QUICK = Sizes(lone=300, per_id=12, waiting=10, blast=50_000, events=50_000, crowd=500, long_replay=200_000)
 
 
 class Bench:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import attrs
@@ -81,7 +81,9 @@ async def run(case: Case, rounds: int) -> Result:
     )
 
 
-def save(results: list[Result], memory: dict[str, float], path: Path) -> None:
+def save(results: Sequence[attrs.AttrsInstance], path: Path) -> None:
     """Write the figures as JSON."""
-    rows = [{**attrs.asdict(result), "ratios": result.ratios, "met": result.met} for result in results]
-    path.write_text(json.dumps({"cases": rows, "memory": memory}, indent=2) + "\n")
+    rows = [
+        {**attrs.asdict(result), "ratios": getattr(result, "ratios", None), "met": result.met} for result in results
+    ]
+    path.write_text(json.dumps(rows, indent=2) + "\n")
