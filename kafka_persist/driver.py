@@ -142,8 +142,9 @@ class Driver(abc.ABC):
 
     @abc.abstractmethod
     def submit(self, log: Log, key: bytes, value: bytes | None, on_ack: Callable[[Ack], None]) -> None:
-        """Hand a record over (no value: a tombstone, on a compacted topic); `on_ack` is called exactly once, later, on the Trio thread, and must not raise.
+        """Hand a record over; `on_ack` is called exactly once, later, on the Trio thread, and must not raise.
 
+        Without a value it is a tombstone: on a compacted topic it deletes the earlier records of its key.
         The delivery is bounded by the configured delivery timeout. `submit` itself never raises and never calls
         `on_ack` before it returns.
         """

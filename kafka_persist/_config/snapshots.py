@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import attrs
 
 from ..naming import DEFAULT_SNAPSHOT_PREFIX, snapshot_topic_name
+from .clients import acks_name, acks_problem
 from .fields import comma_separated, flag, one_of, servers, topic_prefix, whole, wrong
 from .parts import MAX_BYTES
 from .stores import MAX_RECORD_BYTES, MIB, StoreConfig
@@ -50,6 +51,16 @@ class SnapshotStoreConfig(StoreConfig):
             )
         if not self.prefix:
             raise wrong(self, "prefix", "must not be empty: snapshots would lie in the topics of the events")
+
+    def producer_properties(self) -> dict[str, Any]:
+        """Return the whole configuration of a writing client, secrets in clear; librdkafka's names.
+
+        An idempotent producer: a copy of a record that landed late, behind the record's deletion, would bring the
+        snapshot back. (With other ``acks`` than all, which need ``allow-unsafe``, librdkafka has none.)
+        """
+        name = acks_name(self.producer)
+        safe = name is None or not acks_problem(self.producer[name])
+        return self._properties(self.producer, self._writing(idempotent=safe))
 
     def topic_name(self, persistence_id: str) -> str:
         """Return the snapshot topic of `persistence_id` or of a view's id."""

@@ -144,7 +144,7 @@ class KafkaDriver(Driver):
         """See `Driver.max_record_bytes`."""
         return self._config.max_record_bytes
 
-    def submit(self, log: Log, key: bytes, value: bytes, on_ack: Callable[[Ack], None]) -> None:
+    def submit(self, log: Log, key: bytes, value: bytes | None, on_ack: Callable[[Ack], None]) -> None:
         """See `Driver.submit`."""
         bridges = self._bridges
         bridge = bridges[0] if len(bridges) == 1 else bridges[zlib.crc32(log.topic.encode()) % len(bridges)]

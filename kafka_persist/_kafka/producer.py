@@ -63,7 +63,7 @@ class Bridge:
             return False
         return True
 
-    def submit(self, log: Log, key: bytes, value: bytes, on_ack: OnAck) -> None:
+    def submit(self, log: Log, key: bytes, value: bytes | None, on_ack: OnAck) -> None:
         """See `Driver.submit`."""
         number = self._next = self._next + 1
         self._pending[number] = on_ack

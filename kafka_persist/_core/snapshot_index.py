@@ -1,0 +1,309 @@
+"""Which snapshots of one id exist: a fold over the records of its topic, and the same as one record.
+
+Theory of operation
+===================
+
+*What counts.* A save counts from its commit record on until that record's tombstone. Of several saves of one sequence
+number one is visible: the highest generation, then the highest offset. The others are *shadowed*: no criteria select
+them and they must be gone before the visible one is deleted, otherwise the deletion would bring them back.
+
+*Compaction* removes, in any order and at any time, records that have a later one of the same key. Keys are unique per
+save, and a tombstone only follows what it deletes. So folding a topic gives the same result before, during and after
+compaction.
+
+*The index record* says: folding everything below `position` gives this. That is a statement about the past, which no
+later record changes, so it does not matter who wrote it or how late it lands. A reader takes the last one at the end of
+the log and folds what follows, instead of the whole log with its garbage. Without one the whole log is read: slower,
+never different.
+
+*Chunks without a commit* belong to a save that is still being written, perhaps by another process, or whose process
+died. They are garbage if the commit was deleted (`withdrawn`), or if they are older than any save may take.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final
+
+import attrs
+
+from ..driver import Record
+from ..errors import CorruptRecord, StoredDataError
+from ..model import SelectionCriteria, SnapshotMetadata
+from . import snapshot_format as form
+from .selection import newest_first
+from .snapshot_format import Kind, SaveKey, natural
+
+MAX_STRANGE: Final = 1000
+"""Unreadable keys that are remembered; beyond it they are counted only."""
+
+_FIELDS: Final = 4
+
+
+@attrs.define(eq=False)
+class Save:
+    """One save, as far as the log shows it.
+
+    Attributes:
+        key: what its records share.
+        offset: of its commit record; -1 if there is none.
+        generation: see `snapshot_format.Commit`.
+        size: bytes of the payload.
+        pieces: chunks that the commit names.
+        first_offset: no chunk is before it; -1 if unknown.
+        damage: why the commit record cannot be read; "" if it can.
+        withdrawn: its commit record was deleted.
+        chunks: indices of the chunks that are there; None means all of `pieces`.
+    """
+
+    key: SaveKey
+    offset: int = -1
+    generation: int = 0
+    size: int = 0
+    pieces: int = 0
+    first_offset: int = -1
+    damage: str = ""
+    withdrawn: bool = False
+    chunks: set[int] | None = None
+
+    @property
+    def committed(self) -> bool:
+        """Whether it counts."""
+        return self.offset >= 0
+
+    @property
+    def live_chunks(self) -> Sequence[int]:
+        """Indices of the chunks that are there."""
+        return range(self.pieces) if self.chunks is None else sorted(self.chunks)
+
+    @property
+    def rank(self) -> tuple[int, int]:
+        """Of saves of one sequence number the highest is visible."""
+        return self.generation, self.offset
+
+    def add_chunk(self, index: int, offset: int) -> None:
+        """Note a chunk."""
+        if self.chunks is None and self.committed:
+            return
+        self.chunks = set() if self.chunks is None else self.chunks
+        self.chunks.add(index)
+        self.first_offset = offset if self.first_offset < 0 else min(offset, self.first_offset)
+
+    def remove_chunk(self, index: int) -> None:
+        """Note that a chunk was deleted."""
+        if self.chunks is None:
+            self.chunks = set(range(self.pieces))
+        self.chunks.discard(index)
+
+    def put_commit(self, offset: int, commit: form.Commit) -> None:
+        """Note the commit record."""
+        self.offset, self.generation, self.size = offset, commit.generation, commit.size
+        self.pieces, self.first_offset = commit.pieces, commit.first_offset
+        if (0 if self.chunks is None else len(self.chunks)) == commit.pieces:
+            self.chunks = None
+
+    def metadata(self, persistence_id: str) -> SnapshotMetadata:
+        """What criteria look at."""
+        return SnapshotMetadata(
+            persistence_id=persistence_id, sequence_nr=self.key.sequence_nr, timestamp=self.key.timestamp
+        )
+
+
+class SnapshotIndex:
+    """The snapshots of one id as of a place in its topic."""
+
+    def __init__(self, persistence_id: str, position: int = 0) -> None:
+        self.persistence_id = persistence_id
+        self.digest = form.digest_of(persistence_id)
+        self.position = position
+        """Everything below this offset is folded in."""
+        self.generation = 0
+        """The highest that was seen."""
+        self.saves: dict[bytes, Save] = {}
+        self.strange: dict[bytes, str] = {}
+        """Records that no release up to this one wrote: key, and offset with reason."""
+        self.strange_beyond = 0
+        self.foreign = ""
+        """Where a record of another persistence id stands, if there is one."""
+
+    def __repr__(self) -> str:
+        return f"<SnapshotIndex at {self.position}: {len(self.visible())} snapshots, {len(self.saves)} saves>"
+
+    # --- folding -------------------------------------------------------------------------------------------------
+
+    def fold(self, records: Iterable[Record]) -> None:
+        """Take in records, ascending; those below `position` are known."""
+        for record in records:
+            if record.offset >= self.position:
+                self._apply(record)
+                self.position = record.offset + 1
+
+    def _apply(self, record: Record) -> None:
+        key = record.key or b""
+        try:
+            parsed = form.parse_key(key)
+        except StoredDataError as error:
+            self._note_strange(key, record, str(error))
+            return
+        if parsed.digest != self.digest:
+            self.foreign = f"offset {record.offset}"
+        elif parsed.save is None:
+            self._note_generation(record)
+        elif parsed.kind is Kind.CHUNK:
+            self._apply_chunk(parsed.save, parsed.index, record)
+        else:
+            self._apply_commit(parsed.save, record)
+
+    def _note_strange(self, key: bytes, record: Record, reason: str) -> None:
+        if record.value is None:
+            self.strange.pop(key, None)
+        elif key in self.strange or len(self.strange) < MAX_STRANGE:
+            self.strange[key] = f"offset {record.offset}: {reason}"
+        else:
+            self.strange_beyond += 1
+
+    def _note_generation(self, record: Record) -> None:
+        found = decode_index(self.persistence_id, record)
+        if found is not None:
+            self.generation = max(self.generation, found.generation)
+
+    def _apply_chunk(self, key: SaveKey, index: int, record: Record) -> None:
+        save = self.saves.get(key.save_id)
+        if record.value is not None:
+            if save is None:
+                save = self.saves[key.save_id] = Save(key)
+            save.add_chunk(index, record.offset)
+        elif save is not None:
+            save.remove_chunk(index)
+            self._forget_if_empty(save)
+
+    def _apply_commit(self, key: SaveKey, record: Record) -> None:
+        save = self.saves.get(key.save_id)
+        if record.value is None:
+            if save is not None:
+                save.offset, save.withdrawn = -1, True
+                self._forget_if_empty(save)
+            return
+        if save is None:
+            save = self.saves[key.save_id] = Save(key)
+        try:
+            commit = form.decode_commit(key.commit(), record.value, self.persistence_id)
+        except StoredDataError as error:
+            # Ranks like a save that was made now: above the earlier ones of its sequence number, below the later ones.
+            save.offset, save.generation, save.damage = record.offset, self.generation, str(error)
+        else:
+            save.put_commit(record.offset, commit)
+            self.generation = max(self.generation, commit.generation)
+
+    def _forget_if_empty(self, save: Save) -> None:
+        if not save.committed and not save.live_chunks:
+            del self.saves[save.key.save_id]
+
+    # --- asking --------------------------------------------------------------------------------------------------
+
+    def visible(self) -> dict[int, Save]:
+        """The snapshots that exist, by sequence number."""
+        found: dict[int, Save] = {}
+        for save in self.saves.values():
+            if save.committed:
+                other = found.get(save.key.sequence_nr)
+                if other is None or save.rank > other.rank:
+                    found[save.key.sequence_nr] = save
+        return found
+
+    def matching(self, criteria: SelectionCriteria) -> list[Save]:
+        """The visible snapshots that match, highest sequence number first."""
+        visible = self.visible()
+        ranked = newest_first((save.metadata(self.persistence_id) for save in visible.values()), criteria)
+        return [visible[metadata.sequence_nr] for metadata in ranked]
+
+    def shadowed(self, sequence_nrs: Iterable[int] | None = None) -> list[Save]:
+        """The saves that a later one of the same sequence number replaced."""
+        visible, wanted = self.visible(), None if sequence_nrs is None else frozenset(sequence_nrs)
+        return [
+            save
+            for save in self.saves.values()
+            if save.committed
+            and save is not visible[save.key.sequence_nr]
+            and (wanted is None or save.key.sequence_nr in wanted)
+        ]
+
+    def garbage(self, older_than: int) -> Iterator[Save]:
+        """Chunks that no commit will ever follow: deleted ones, and those from before the timestamp `older_than`."""
+        for save in self.saves.values():
+            if not save.committed and (save.withdrawn or save.key.timestamp < older_than):
+                yield save
+
+    @property
+    def unreadable(self) -> str:
+        """Why it is not certain which snapshots exist; "" if it is."""
+        if not self.strange:
+            return ""
+        more = len(self.strange) - 1 + self.strange_beyond
+        first = next(iter(self.strange.values()))
+        return f"{first}{f' (and {more} more records)' if more else ''}"
+
+
+# --- the index record ------------------------------------------------------------------------------------------------
+
+
+def encode_index(index: SnapshotIndex) -> bytes | None:
+    """Encode the index record; None where it would not tell the truth."""
+    if index.foreign or index.strange_beyond:
+        return None
+    rows = [_row(save) for save in index.saves.values()]
+    strange = [[key, reason] for key, reason in index.strange.items()]
+    key = form.index_key(index.digest)
+    return form.seal(key, index.persistence_id, [index.position, index.generation, rows, strange])
+
+
+def _row(save: Save) -> list[Any]:
+    key = save.key
+    chunks = None if save.chunks is None else sorted(save.chunks)
+    whole = [key.sequence_nr, key.timestamp, key.save_id, save.offset, save.generation, save.size, save.pieces]
+    return [*whole, save.first_offset, save.damage, save.withdrawn, chunks]
+
+
+def decode_index(persistence_id: str, record: Record) -> SnapshotIndex | None:
+    """Return what an index record says; None if it is none, or damaged: then the whole log tells."""
+    digest = form.digest_of(persistence_id)
+    if record.value is None or record.key != form.index_key(digest):
+        return None
+    try:
+        position, generation, rows, strange = form.unseal(record.key, record.value, persistence_id, _FIELDS)
+        index = SnapshotIndex(persistence_id, natural(position, record.offset + 1))
+        index.generation = natural(generation)
+        index.saves = {save.key.save_id: save for save in (_save(digest, *row) for row in rows)}
+        index.strange = {bytes(key): str(reason) for key, reason in strange}
+    except (StoredDataError, TypeError, ValueError):
+        return None
+    return index
+
+
+def _save(
+    digest: bytes,
+    sequence_nr: Any,
+    timestamp: Any,
+    save_id: Any,
+    offset: Any,
+    generation: Any,
+    size: Any,
+    pieces: Any,
+    first_offset: Any,
+    damage: Any,
+    withdrawn: Any,
+    chunks: Any,
+) -> Save:
+    if type(save_id) is not bytes or type(damage) is not str or type(withdrawn) is not bool:
+        raise CorruptRecord("malformed")
+    return Save(
+        SaveKey(digest, natural(sequence_nr), natural(timestamp), save_id),
+        offset=natural(offset + 1) - 1,
+        generation=natural(generation),
+        size=natural(size),
+        pieces=natural(pieces, form.MAX_PIECES + 1),
+        first_offset=natural(first_offset + 1) - 1,
+        damage=damage,
+        withdrawn=withdrawn,
+        chunks=None if chunks is None else {natural(chunk, form.MAX_PIECES) for chunk in chunks},
+    )

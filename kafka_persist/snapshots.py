@@ -1,0 +1,270 @@
+"""The Kafka snapshot store: `open_snapshot_store`.
+
+Its parts: `_snapshots/` (saving, loading, removing, over `driver.Driver`), `_core/snapshot_index.py` (which snapshots
+exist), `_core/snapshot_format.py` (the records), `_kafka/` (the driver of librdkafka). The store keeps nothing in memory
+between calls: what it knows is in the topic, so any number of processes may use one.
+
+Orphans: Kafka can lose the end of a journal in an unclean election, and then a snapshot may be newer than the last
+event. The store cannot know; who has the journal can. With ``ignore-orphan`` entities and views load again, with the
+journal's highest sequence number as the upper bound, and delete what is above it (``SelectionCriteria(min_sequence_nr=
+highest + 1)``) before their first write, because later events take the orphans' sequence numbers.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Final
+
+import trio
+
+from ._core.snapshot_format import encode_payload
+from ._lifecycle import Background, background
+from ._snapshots.jobs import Job, Jobs, Turns
+from ._snapshots.loading import Loader
+from ._snapshots.removing import Tidier, withdraw
+from ._snapshots.saving import ABANDONED_MS, Saver
+from ._snapshots.topic import SnapshotTopic, spec_of
+from .abc import Capability, SnapshotStore
+from .config import SnapshotStoreConfig
+from .driver import Driver, Log
+from .errors import ForeignEvent, SerializationError, StoreClosed, TopicMissing, UsageError, printable
+from .model import LATEST, SelectedSnapshot, SelectionCriteria, SnapshotMetadata, check_persistence_id
+from .serialization import Serializer, default_serializer
+
+MAX_CONCURRENT_SAVES: Final = 8
+"""Saves whose records are in flight at the same time; it bounds the memory of the client's queue."""
+
+TIDY_SECONDS: Final = 5.0
+"""How long a call may go on, after its own result is certain, to delete what it replaced."""
+
+
+@asynccontextmanager
+async def open_snapshot_store(
+    config: SnapshotStoreConfig | None = None, *, serializer: Serializer | None = None
+) -> AsyncIterator[KafkaSnapshotStore]:
+    """Open a store whose snapshots live in Kafka, in one compacted topic per id.
+
+    Args:
+        config: where and how; by default the reference configuration.
+        serializer: the registry of snapshot types; by default plain data only.
+
+    Raises:
+        ConnectError: no broker answered within ``config.connect_timeout`` seconds.
+        AuthenticationError: the credentials or certificates were refused.
+
+    Leaving the block waits for saves and deletions whose last record was handed over (at most
+    ``config.delivery_timeout`` seconds); every other call that still runs ends with `StoreClosed`. Cancelled, it waits
+    for nothing: what has no answer is unknown.
+    """
+    from ._kafka.driver import open_driver
+
+    config = config or SnapshotStoreConfig()
+    async with (
+        open_driver(config) as driver,
+        open_snapshot_store_on(driver, config, serializer=serializer) as store,
+    ):
+        yield store
+
+
+@asynccontextmanager
+async def open_snapshot_store_on(
+    driver: Driver,
+    config: SnapshotStoreConfig | None = None,
+    *,
+    serializer: Serializer | None = None,
+    clock: Callable[[], int] | None = None,
+) -> AsyncIterator[KafkaSnapshotStore]:
+    """Open the same store on any `Driver`: a simulated log, or a driver that is shared.
+
+    Args:
+        driver: access to the log.
+        config: limits and policies; by default the reference configuration.
+        serializer: the registry of snapshot types; by default plain data only.
+        clock: gives the timestamps, milliseconds since the Unix epoch.
+    """
+    config = config or SnapshotStoreConfig()
+    async with background("the snapshot store") as tasks:
+        store = KafkaSnapshotStore(driver, config, serializer or default_serializer(), tasks, clock or _wall_clock)
+        try:
+            yield store
+        finally:
+            await store.close()
+
+
+class KafkaSnapshotStore(SnapshotStore):
+    """A snapshot store over a `Driver`; opened by `open_snapshot_store`.
+
+    Concurrency: any number of calls, from any number of processes. Calls that write to one id run one after the other
+    within this process, in the order in which they were made. Between processes: a save is visible from its last record
+    on, and of two saves of one sequence number the later one; a deletion deletes what existed when it looked, never a
+    save that came later.
+    """
+
+    def __init__(
+        self,
+        driver: Driver,
+        config: SnapshotStoreConfig,
+        serializer: Serializer,
+        tasks: Background,
+        clock: Callable[[], int],
+    ) -> None:
+        self._driver = driver
+        self._config = config
+        self._serializer = serializer
+        self._clock = clock
+        self._closed = False
+        self._jobs = Jobs(tasks)
+        self._turns = Turns()
+        self._loads = trio.CapacityLimiter(config.max_concurrent_recoveries)
+        self._saves = trio.CapacityLimiter(MAX_CONCURRENT_SAVES)
+        room = min(config.max_record_bytes, driver.max_record_bytes)
+        self._tidier = Tidier(config.keep, room, min(TIDY_SECONDS, config.delivery_timeout))
+        self._saver = Saver(config, room, clock, self._tidier)
+        self._loader = Loader(config, serializer)
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else "open"
+        return (
+            f"<KafkaSnapshotStore {state}, {self._loads.borrowed_tokens} loads, {len(self._turns)} ids written to, "
+            f"{self._config.bootstrap_servers}>"
+        )
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        """What this store can do with its configuration."""
+        options = {
+            Capability.MULTIPLE_SNAPSHOTS: self._config.keep > 1,
+            Capability.SNAPSHOT_FALLBACK: self._config.on_unreadable == "older",
+        }
+        return frozenset({Capability.METADATA, Capability.DURABLE, *(name for name, has in options.items() if has)})
+
+    # --- calls ---------------------------------------------------------------------------------------------------
+
+    async def save(self, metadata: SnapshotMetadata, snapshot: object) -> SnapshotMetadata:
+        """See `SnapshotStore.save`; creates the id's topic if it is missing.
+
+        The snapshot is encoded before the call first yields. Afterwards replaced snapshots and those beyond
+        ``config.keep`` are deleted; where that fails a warning is logged, and the next save does it.
+
+        Raises:
+            SerializationError: it cannot be encoded, or has more than ``config.max_snapshot_bytes`` bytes.
+            PersistenceIdCollision, ForeignEvent: another id has records in the same topic.
+            WriteOutcomeUnknown, BrokerError: see `SnapshotStore.save`.
+
+        Cancellation: until the last record is handed over nothing is stored; after that the call waits for the answer.
+        """
+        self._check_open()
+        payload = self._encode(metadata, snapshot)
+        return await self._jobs.run(self._save, metadata, payload)
+
+    async def load(self, persistence_id: str, criteria: SelectionCriteria = LATEST) -> SelectedSnapshot | None:
+        """See `SnapshotStore.load`; creates no topic, and holds no more than one snapshot in memory.
+
+        Raises:
+            SnapshotUnreadable: see `SnapshotStore.load`.
+            ForeignEvent: another id has records in the same topic.
+            RecoveryStalled, BrokerError: the broker did not answer.
+        """
+        self._check_open()
+        return await self._jobs.run(self._load, check_persistence_id(persistence_id), criteria)
+
+    async def delete(self, metadata: SnapshotMetadata) -> None:
+        """See `SnapshotStore.delete`.
+
+        Raises:
+            WriteOutcomeUnknown: it may or may not be deleted; deleting again is safe.
+            BrokerError: the broker did not answer.
+
+        Cancellation: until the first record is handed over nothing is deleted; after that the call waits.
+        """
+        at = metadata.timestamp
+        criteria = SelectionCriteria(
+            min_sequence_nr=metadata.sequence_nr,
+            max_sequence_nr=metadata.sequence_nr,
+            min_timestamp=at,
+            max_timestamp=at or LATEST.max_timestamp,
+        )
+        await self.delete_matching(metadata.persistence_id, criteria)
+
+    async def delete_matching(self, persistence_id: str, criteria: SelectionCriteria) -> None:
+        """See `SnapshotStore.delete_matching`.
+
+        Criteria without any bound also delete records that no snapshot store wrote, and so make a damaged topic usable
+        again.
+
+        Raises:
+            WriteOutcomeUnknown: they may or may not be deleted; deleting again is safe.
+            BrokerError: the broker did not answer.
+
+        Cancellation: as `delete`.
+        """
+        self._check_open()
+        await self._jobs.run(self._delete, check_persistence_id(persistence_id), criteria)
+
+    # --- as tasks of the store's nursery -------------------------------------------------------------------------
+
+    async def _save(self, job: Job[SnapshotMetadata], metadata: SnapshotMetadata, payload: bytes) -> SnapshotMetadata:
+        async with self._turns.of(metadata.persistence_id), self._saves:
+            self._check_open()
+            topic = self._topic(metadata.persistence_id)
+            await self._driver.ensure_topics([spec_of(self._config, topic.log)])
+            return await self._saver.save(job, topic, metadata, payload)
+
+    async def _load(
+        self, _job: Job[SelectedSnapshot | None], persistence_id: str, criteria: SelectionCriteria
+    ) -> SelectedSnapshot | None:
+        async with self._loads:
+            return await self._loader.load(self._topic(persistence_id), criteria)
+
+    async def _delete(self, job: Job[None], persistence_id: str, criteria: SelectionCriteria) -> None:
+        async with self._turns.of(persistence_id):
+            self._check_open()
+            topic = self._topic(persistence_id)
+            try:
+                index = await topic.look()
+            except TopicMissing:
+                return
+            if index.foreign:
+                raise ForeignEvent(f"{topic.log} holds a record of another persistence id ({index.foreign})")
+            victims = index.matching(criteria)
+            strange = list(index.strange) if criteria == LATEST else []
+            if victims or strange:
+                await job.point_of_no_return()
+                sent = await withdraw(topic, victims, strange)
+                job.succeed(None)
+                await self._tidier.run(topic, sent, garbage_before=self._clock() - ABANDONED_MS, retain=False)
+
+    # --- the rest ------------------------------------------------------------------------------------------------
+
+    async def close(self) -> None:
+        """Refuse new calls and wait for those whose last record was handed over; idempotent."""
+        self._closed = True
+        await self._jobs.finish()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StoreClosed(
+                "this snapshot store is closed; use it inside its `async with open_snapshot_store(...)` block"
+            )
+
+    def _topic(self, persistence_id: str) -> SnapshotTopic:
+        log = Log(self._config.topic_name(persistence_id), self._config.partition)
+        return SnapshotTopic(self._driver, log, persistence_id)
+
+    def _encode(self, metadata: SnapshotMetadata, snapshot: object) -> bytes:
+        if not isinstance(metadata, SnapshotMetadata):
+            raise UsageError(f"save() takes a SnapshotMetadata first, not {type(metadata).__name__}")
+        payload = encode_payload(self._serializer, metadata, snapshot)
+        if len(payload) > self._config.max_snapshot_bytes:
+            raise SerializationError(
+                f"the snapshot of {printable(metadata.persistence_id)} at {metadata.sequence_nr} has {len(payload)} "
+                f"bytes; the limit is {self._config.max_snapshot_bytes} (max-snapshot-bytes). Nothing was stored"
+            )
+        self._saver.piece_bytes(metadata.persistence_id, len(payload))
+        return payload
+
+
+def _wall_clock() -> int:
+    return time.time_ns() // 1_000_000
