@@ -108,7 +108,7 @@ def decode_entries(
             and 0 <= timestamp <= MAX_SEQUENCE_NR
         ):
             refuse(where, "a field of an entry is out of its range")
-        persistence_id, first, last, _ = states[index]
+        persistence_id, first, last, *_ = states[index]
         before = reached[index]
         if not (before < number <= last if before else number == first):
             refuse(where, f"event {number} contradicts the record's range {first} to {last}")

@@ -15,7 +15,19 @@ _EVENTS = Kind.EVENTS
 class Follower:
     """A `Chain` in the making."""
 
-    __slots__ = ("_author", "_base", "_epoch", "_floor", "_id", "_offset", "_writer", "highest", "oldest", "position")
+    __slots__ = (
+        "_author",
+        "_base",
+        "_epoch",
+        "_floor",
+        "_id",
+        "_offset",
+        "_published",
+        "_writer",
+        "highest",
+        "oldest",
+        "position",
+    )
 
     def __init__(self, chain: Chain) -> None:
         self._load(chain)
@@ -25,6 +37,7 @@ class Follower:
         self._id = chain.persistence_id
         self._offset, self._author, self._writer = head.offset, head.author, head.writer
         self._epoch, self.highest, self._floor = head.epoch, head.highest, head.floor
+        self._published = head.published
         self.oldest: int = chain.oldest
         self._base: Base | None = chain.base
         self.position = chain.position
@@ -32,7 +45,7 @@ class Follower:
     @property
     def chain(self) -> Chain:
         """What has been judged so far."""
-        head = Head(self._offset, self._author, self._writer, self._epoch, self.highest, self._floor)
+        head = Head(self._offset, self._author, self._writer, self._epoch, self.highest, self._floor, self._published)
         return Chain(self._id, head, self.position, self.oldest, self._base)
 
     def take(self, offset: int, envelope: Envelope, log_start: int, where: str) -> bool:
@@ -49,9 +62,11 @@ class Follower:
                 and envelope.epoch == self._epoch
                 and self.highest < state.first <= state.last
                 and state.floor == self._floor
+                and self._published <= state.published <= state.last
                 and state.persistence_id == self._id
             ):
                 self._offset, self._author, self.highest = offset, envelope.author, state.last
+                self._published = state.published
                 self.position = offset + 1
                 return True
         self._load(judge(self.chain, offset, envelope, log_start, where))

@@ -48,12 +48,14 @@ class IdState(NamedTuple):
         first: sequence number of the first event in the record; 0 if the record has no events.
         last: the highest sequence number of the id.
         floor: events up to this number are deleted.
+        published: events up to this number are known to be in their user-defined topics.
     """
 
     persistence_id: str
     first: int
     last: int
     floor: int
+    published: int = 0
 
 
 class Envelope(NamedTuple):
@@ -126,18 +128,19 @@ def decode_envelope(value: bytes | None, where: str) -> Envelope:
 
 
 def _state(state: Any, kind: int, where: str) -> IdState:
-    if type(state) is not list or len(state) != 4:
+    if type(state) is not list or len(state) != 5:
         refuse(where, "the state of an id is malformed")
-    persistence_id, first, last, floor = state
+    persistence_id, first, last, floor, published = state
     if not (
         type(persistence_id) is str
-        and type(first) is type(last) is type(floor) is int
+        and type(first) is type(last) is type(floor) is type(published) is int
         and 0 < len(persistence_id) <= MAX_PERSISTENCE_ID_LENGTH
         and 0 <= floor <= last <= MAX_SEQUENCE_NR
+        and 0 <= published <= last
         and (floor < first <= last if kind == _EVENTS else first == 0)
     ):
         refuse(where, "the state of an id is out of its range")
-    return IdState(persistence_id, first, last, floor)
+    return IdState(persistence_id, first, last, floor, published)
 
 
 def _distinct(states: tuple[IdState, ...]) -> bool:
