@@ -11,11 +11,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic  # type: ignore[attr-defined]
+from confluent_kafka.admin import AdminClient, ClusterMetadata, ConfigResource, NewTopic  # type: ignore[attr-defined]
 
 _silent = logging.Logger("kafka_persist_testkit.probe")  # noqa: LOG001 - must not propagate anywhere
 _silent.addHandler(logging.NullHandler())
 
+_ANSWER_WITHIN = 30.0
+_NOBODY = -1  # the leader of a partition without one
 _QUICK = {
     "reconnect.backoff.ms": 20,
     "reconnect.backoff.max.ms": 100,
@@ -36,13 +38,37 @@ class Probe:
 
     def brokers(self, seconds: float) -> frozenset[int]:
         """The ids of the brokers that the cluster's metadata names; empty if nobody answers within `seconds`."""
+        metadata = self._metadata(seconds)
+        return frozenset() if metadata is None else frozenset(metadata.brokers)
+
+    def has_settled(self, broker_id: int, topics: int, seconds: float) -> bool:
+        """Whether a broker has taken its place in the cluster, and with it every partition that waits for it.
+
+        Right after a restart the metadata names the broker, but not yet its topics, or partitions without a leader.
+
+        Args:
+            broker_id: The broker.
+            topics: The number of topics that there are at least.
+            seconds: How long to wait for an answer.
+        """
+        metadata = self._metadata(seconds)
+        if metadata is None or broker_id not in metadata.brokers or len(metadata.topics) < topics:
+            return False
+        partitions = (one for topic in metadata.topics.values() for one in topic.partitions.values())
+        return not any(one.leader == _NOBODY and broker_id in one.isrs for one in partitions)
+
+    def _metadata(self, seconds: float) -> ClusterMetadata | None:
         try:
-            metadata = self._admin.list_topics(timeout=seconds)
+            return self._admin.list_topics(timeout=seconds)
         except KafkaException:
-            return frozenset()
+            return None
         finally:
             self._admin.poll(0)  # serves the client's log lines, which would pile up
-        return frozenset(metadata.brokers)
+
+    def partitions(self, topic: str) -> int:
+        """The number of partitions of a topic; 0 if there is no such topic."""
+        answer = self._admin.list_topics(topic, timeout=_ANSWER_WITHIN).topics[topic]
+        return len(answer.partitions) if answer.error is None else 0
 
     def create_topics(
         self, names: Sequence[str], partitions: int, replication: int, config: Mapping[str, str], seconds: float

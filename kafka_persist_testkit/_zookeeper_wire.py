@@ -10,22 +10,25 @@ import contextlib
 import json
 import socket
 import struct
-from types import TracebackType
-from typing import Self
+from collections.abc import Iterator
 
 from ._ports import LOOPBACK
 
-_DELETE, _GET_DATA, _CLOSE = 2, 4, -11
+_DELETE, _GET_DATA, _GET_CHILDREN, _CLOSE = 2, 4, 8, -11
 _NO_NODE = -101
 _SESSION_MILLISECONDS = 10_000
+_SERVING = b"Zookeeper version"
 
 
 def is_serving(port: int, seconds: float = 1.0) -> bool:
-    """Whether a ZooKeeper on this port says that it is all right."""
+    """Whether a ZooKeeper on this port serves requests.
+
+    Asks `srvr`: the better known `ruok` is answered before the server takes sessions.
+    """
     try:
         with socket.create_connection((LOOPBACK, port), timeout=seconds) as connection:
-            connection.sendall(b"ruok")
-            return connection.recv(4) == b"imok"
+            connection.sendall(b"srvr")
+            return connection.recv(len(_SERVING)) == _SERVING
     except OSError:
         return False
 
@@ -42,7 +45,7 @@ def forget_broker(port: int, broker_id: int) -> None:
         port: ZooKeeper's.
         broker_id: The dead broker.
     """
-    with contextlib.suppress(OSError), _Session(port) as session:
+    with contextlib.suppress(OSError), _open_session(port) as session:
         session.delete(f"/brokers/ids/{broker_id}")
         controller = session.read("/controller")
         if controller is not None and json.loads(controller).get("brokerid") == broker_id:
@@ -51,28 +54,51 @@ def forget_broker(port: int, broker_id: int) -> None:
 
 def is_registered(port: int, broker_id: int) -> bool:
     """Whether a broker of this id is registered (not so if ZooKeeper does not answer)."""
-    with contextlib.suppress(OSError), _Session(port) as session:
+    with contextlib.suppress(OSError), _open_session(port) as session:
         return session.read(f"/brokers/ids/{broker_id}") is not None
     return False
 
 
-class _Session:
+def topics(port: int) -> int:
+    """The number of topics that ZooKeeper knows (0 if it does not answer)."""
+    with contextlib.suppress(OSError), _open_session(port) as session:
+        return session.count_children("/brokers/topics")
+    return 0
+
+
+@contextlib.contextmanager
+def _open_session(port: int) -> Iterator[_Session]:
     """One short ZooKeeper session."""
+    with socket.create_connection((LOOPBACK, port), timeout=_SESSION_MILLISECONDS / 1000) as connection:
+        session = _Session(connection)
+        session.begin()
+        yield session
+        session.end()
 
-    def __init__(self, port: int) -> None:
-        self._connection = socket.create_connection((LOOPBACK, port), timeout=_SESSION_MILLISECONDS / 1000)
 
-    def __enter__(self) -> Self:
+class _Session:
+    """Requests over one connection, one at a time."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+
+    def begin(self) -> None:
+        """Introduce ourselves."""
         # protocol version, last transaction seen, timeout, session id, password of 16 bytes, read-only
         self._send(struct.pack(">iqiq", 0, 0, _SESSION_MILLISECONDS, 0) + _blob(bytes(16)) + b"\0")
         self._receive()
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        with self._connection, contextlib.suppress(OSError):
-            self._ask(_CLOSE, b"")
+    def end(self) -> None:
+        """Take our leave, so that the server need not wait for our session to time out."""
+        self._ask(_CLOSE, b"")
+
+    def count_children(self, path: str) -> int:
+        """Return the number of a node's children; 0 if there is no such node."""
+        answer = self._ask(_GET_CHILDREN, _blob(path.encode()) + b"\0")  # no watch
+        if answer is None:
+            return 0
+        (count,) = struct.unpack_from(">i", answer)
+        return int(count)
 
     def read(self, path: str) -> bytes | None:
         """Return a node's data, or None if there is no such node."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypeVar, get_args
 
 import attrs
 
@@ -18,6 +19,8 @@ from .nodes import Broker, ZooKeeper
 from .settings import TestServerSettings
 
 Engine = Literal["auto", "java", "docker", "external"]
+
+_Word = TypeVar("_Word", bound=str)
 
 TIMEOUT_VARIABLE = "KAFKA_PERSIST_TEST_STARTUP_TIMEOUT"
 _STARTUP_TIMEOUT = 60.0
@@ -79,12 +82,12 @@ class TestServer:
             kafka_home=_path(kafka_home),
             data_dir=_path(data_dir),
             keep_data=keep_data,
-            storage=storage,
+            storage=_one_of("storage", storage, get_args(Storage)),
             java_options=tuple(java_options),
             startup_timeout=_timeout(startup_timeout),
             stop_grace=stop_grace,
         )
-        self._engine = engine
+        self._engine = _one_of("engine", engine, get_args(Engine))
         self._topics = tuple(topics)
         self._external = (bootstrap_servers, zookeeper_connect)
         self._cluster: Cluster | None = None
@@ -285,9 +288,20 @@ def _path(value: Path | str | None) -> Path | None:
 
 def _timeout(value: float | None) -> float:
     text = os.environ.get(TIMEOUT_VARIABLE)
-    if value is not None or not text:
-        return _STARTUP_TIMEOUT if value is None else value
-    try:
-        return float(text)
-    except ValueError:
-        raise InvalidSettings(f"{TIMEOUT_VARIABLE} must be a number of seconds, got {text!r}") from None
+    if value is None and text:
+        with contextlib.suppress(ValueError):
+            return _more_than_zero(TIMEOUT_VARIABLE, float(text))
+        raise InvalidSettings(f"{TIMEOUT_VARIABLE} must be a number of seconds, got {text!r}")
+    return _more_than_zero("startup_timeout", _STARTUP_TIMEOUT if value is None else value)
+
+
+def _more_than_zero(name: str, value: float) -> float:
+    if value <= 0:
+        raise InvalidSettings(f"{name} must be more than 0, got {value:g}")
+    return value
+
+
+def _one_of(name: str, value: _Word, words: Sequence[str]) -> _Word:
+    if value not in words:
+        raise InvalidSettings(f"{name} must be {', '.join(words[:-1])} or {words[-1]}, got {value!r}")
+    return value

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,22 +20,17 @@ from .errors import InvalidSettings
 _MAX_PORT = 65535
 
 
-def _port(field: str) -> Callable[[Any], int | None]:
-    """Make the converter of a port; 0 and None both mean that a free one is chosen."""
-    integer = _integer(field)
-    return lambda value: None if value is None else integer(value) or None
+def _port(value: Any) -> int | None:
+    """Convert a port; 0 and None both mean that a free one is chosen."""
+    return None if value is None else _integer(value) or None
 
 
-def _integer(field: str) -> Callable[[Any], int]:
-    """Make the converter of a number, which names its field in its error."""
-
-    def convert(value: Any) -> int:
-        if not isinstance(value, bool) and isinstance(value, int | str):
-            with contextlib.suppress(ValueError):
-                return int(value)
-        raise InvalidSettings(f"{field}: expected a whole number, got {value!r}")
-
-    return convert
+def _integer(value: Any) -> int:
+    """Convert a number; what is none stays as it is, for the validator, which knows the field's name."""
+    if isinstance(value, str):
+        with contextlib.suppress(ValueError):
+            return int(value)
+    return value  # type: ignore[no-any-return]
 
 
 def _path(value: Any) -> Path | None:
@@ -51,8 +46,12 @@ def _properties(value: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _bounded(low: int, high: int | None = None) -> Any:
-    def check(_: Any, attribute: attrs.Attribute[Any], value: int | None) -> None:
-        if value is not None and (value < low or (high is not None and value > high)):
+    def check(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+        if value is None:
+            return
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise InvalidSettings(f"{attribute.name}: expected a whole number, got {value!r}")
+        if value < low or (high is not None and value > high):
             upper = "" if high is None else f" and at most {high}"
             raise InvalidSettings(f"{attribute.name} must be at least {low}{upper}, got {value}")
 
@@ -84,18 +83,14 @@ class TestServerSettings:
 
     __test__ = False  # its name starts with "Test": not for pytest to collect
 
-    zookeeper_port: int | None = attrs.field(
-        default=None, converter=_port("zookeeper_port"), validator=_bounded(1, _MAX_PORT)
-    )
+    zookeeper_port: int | None = attrs.field(default=None, converter=_port, validator=_bounded(1, _MAX_PORT))
     zookeeper_dir: Path | None = attrs.field(default=None, converter=_path)
-    broker_id: int = attrs.field(default=1, converter=_integer("broker_id"), validator=_bounded(0))
-    port: int | None = attrs.field(default=None, converter=_port("port"), validator=_bounded(1, _MAX_PORT))
-    num_partitions: int = attrs.field(default=2, converter=_integer("num_partitions"), validator=_bounded(1))
+    broker_id: int = attrs.field(default=1, converter=_integer, validator=_bounded(0))
+    port: int | None = attrs.field(default=None, converter=_port, validator=_bounded(1, _MAX_PORT))
+    num_partitions: int = attrs.field(default=2, converter=_integer, validator=_bounded(1))
     log_cleanup_policy: str = attrs.field(default="delete", converter=_text, validator=_cleanup_policy)
     log_dirs: Path | None = attrs.field(default=None, converter=_path)
-    log_index_size_max_bytes: int = attrs.field(
-        default=65536, converter=_integer("log_index_size_max_bytes"), validator=_bounded(4)
-    )
+    log_index_size_max_bytes: int = attrs.field(default=65536, converter=_integer, validator=_bounded(4))
     properties: Mapping[str, str] = attrs.field(factory=dict, converter=_properties)
 
     @classmethod

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 
-from kafka_persist_testkit.errors import InvalidSettings, ServerUnavailable
+from kafka_persist_testkit.errors import ServerUnavailable
 
 from .base import Cluster, Request
 from .external import BOOTSTRAP_VARIABLE, ZOOKEEPER_VARIABLE, ExternalCluster
@@ -32,8 +32,6 @@ def start_cluster(
     bootstrap_servers = bootstrap_servers or os.environ.get(BOOTSTRAP_VARIABLE)
     if engine == "external" or (engine == "auto" and bootstrap_servers):
         return _external(request, bootstrap_servers, zookeeper_connect)
-    if engine not in _STARTERS:
-        raise InvalidSettings(f"engine must be auto, java, docker or external, got {engine!r}")
     return _first(request, _STARTERS[engine])
 
 

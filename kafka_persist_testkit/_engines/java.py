@@ -21,7 +21,7 @@ from .base import Cluster, Request
 from .commands import broker_launch, zookeeper_launch
 from .distribution import Distribution, find_distribution
 from .kraft import format_directories
-from .plan import Plan, fixed_ports, make_plan
+from .plan import Plan, check_directories, fixed_ports, make_plan
 
 _ATTEMPTS = 5
 _ASK_FOR = 0.25
@@ -37,6 +37,7 @@ def start_java(request: Request) -> JavaCluster:
         ServerFailed: A process ended, or did not answer in time.
     """
     check_properties(request.settings.properties)
+    check_directories(request)
     distribution = find_distribution(request.mode, request.kafka_home)
     fixed = fixed_ports(request.settings, request.mode)
     for port in fixed:
@@ -160,13 +161,16 @@ class JavaCluster(Cluster):
 
 
 def _is_ready(plan: Plan, member: Member) -> bool:
-    """Whether a broker answers at its port and its cluster knows it."""
+    """Whether a broker answers at its port, its cluster knows it, and it knows its topics."""
     if not _ports.is_answering(member.port):
         return False  # no need to make a client
-    if plan.mode is Mode.ZOOKEEPER and not _zookeeper_wire.is_registered(plan.zookeeper_port, member.broker_id):
-        return False  # if somebody answers, it is not our broker
+    topics = 0
+    if plan.mode is Mode.ZOOKEEPER:
+        if not _zookeeper_wire.is_registered(plan.zookeeper_port, member.broker_id):
+            return False  # if somebody answers, it is not our broker
+        topics = _zookeeper_wire.topics(plan.zookeeper_port)
     with open_probe(f"{_ports.LOOPBACK}:{member.port}") as probe:
-        return member.broker_id in probe.brokers(_ASK_FOR)
+        return probe.has_settled(member.broker_id, topics, _ASK_FOR)
 
 
 def _forget(plan: Plan, member: Member) -> None:

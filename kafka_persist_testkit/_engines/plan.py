@@ -108,15 +108,19 @@ def fixed_ports(settings: TestServerSettings, mode: Mode) -> frozenset[int]:
     return frozenset(port for port in asked if port is not None)
 
 
-def make_plan(request: Request, directories: Directories) -> Plan:
-    """Choose ports and lay out the directories.
+def check_directories(request: Request) -> None:
+    """Refuse directories that do not go with the number of brokers.
 
     Raises:
-        InvalidSettings: The number of brokers does not go with the settings.
+        InvalidSettings: Several brokers, one directory.
     """
-    settings, count = request.settings, request.brokers
-    if count > 1 and settings.log_dirs is not None:
+    if request.brokers > 1 and request.settings.log_dirs is not None:
         raise InvalidSettings("kafka.log.dirs is for one broker; with several use data_dir")
+
+
+def make_plan(request: Request, directories: Directories) -> Plan:
+    """Choose ports and lay out the directories."""
+    settings, count = request.settings, request.brokers
     free = iter(_ports.choose(2 * count + 1))
     members = [
         Member(

@@ -106,6 +106,38 @@ def assert_all_gone():
     return check
 
 
+@pytest.fixture
+def gone_after():
+    """A context manager that sees that its block leaves no process and no directory of a server behind."""
+
+    @contextlib.contextmanager
+    def check():
+        before = private_directories()
+        yield
+        assert private_directories() <= before
+        assert [pid for pid in children() if "_watchdog.py" in pid] == watchdogs
+
+    watchdogs = [pid for pid in children() if "_watchdog.py" in pid]
+    return check
+
+
+def private_directories():
+    """The directories of servers of this process: the watchdog names them on its command line."""
+    return {
+        word for line in children() for word in line.split("\0") if "kafka-persist-" in word and Path(word).exists()
+    }
+
+
+def children():
+    """The command lines of this process' children."""
+    lines = []
+    for status in Path("/proc").glob("[0-9]*/status"):
+        with contextlib.suppress(OSError):
+            if f"\nPPid:\t{os.getpid()}\n" in status.read_text():
+                lines.append(status.with_name("cmdline").read_text())
+    return lines
+
+
 def wait_until_gone(pid):
     """Wait until a process, not our own child, has ended."""
     try:

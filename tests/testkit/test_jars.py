@@ -57,7 +57,7 @@ def repository(monkeypatch):
 def few_jars(monkeypatch):
     """A short list, of real jars, so that a test need not move 50 MB."""
     short = sorted(jars.read_list(VERSION), key=lambda jar: jar.size)[:5]
-    monkeypatch.setattr(jars, "read_list", lambda version: short)
+    monkeypatch.setattr(jars, "read_list", lambda _: short)
     return short
 
 
