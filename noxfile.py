@@ -130,8 +130,9 @@ def install_wheel(session: nox.Session, work: Path) -> str:
 
 
 def copy_tests(outside: Path) -> Path:
-    """Copy the tests and their configuration, but not the packages, to where the source tree is out of reach."""
-    shutil.copytree("tests", outside / "tests", ignore=shutil.ignore_patterns("__pycache__"))
+    """Copy the tests and what they read, but not the packages, to where the source tree is out of reach."""
+    for folder in ("tests", "docs", "examples"):
+        shutil.copytree(folder, outside / folder, ignore=shutil.ignore_patterns("__pycache__", "_build"))
     shutil.copy("pyproject.toml", outside)
     shutil.move(outside / "tests" / "structure" / "smoke_wheel.py", outside)
     return outside

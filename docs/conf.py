@@ -23,6 +23,7 @@ html_title = f"kafka_persist {release}"
 autodoc_use_legacy_class_based = True  # what sphinxcontrib_trio extends
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
+napoleon_use_ivar = True  # fields of records are listed once, not as attributes again
 default_role = "code"  # docstrings write `name` as in Markdown
 
 # The build needs no network, so it has nobody else's inventory: only links into our own packages are checked. Type

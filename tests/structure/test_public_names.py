@@ -9,6 +9,7 @@ import importlib
 import inspect
 import sys
 from pathlib import Path
+from typing import TypeVar, TypeVarTuple
 
 import pytest
 
@@ -24,10 +25,15 @@ def public_modules():
 
 
 def names_of(module_name):
-    """What a module says that it exports, or else what it defines under a public name."""
+    """What a module says that it exports, or else what it defines, and a package also what it imports."""
     module = importlib.import_module(module_name)
-    defined = [name for name, value in vars(module).items() if getattr(value, "__module__", None) == module_name]
-    return sorted(name for name in getattr(module, "__all__", defined) if not name.startswith("_"))
+    found = [name for name, value in vars(module).items() if module_name in PACKAGES or is_of(value, module_name)]
+    names = getattr(module, "__all__", found)
+    return sorted(name for name in names if not name.startswith("_") and not inspect.ismodule(getattr(module, name)))
+
+
+def is_of(value, module_name):
+    return getattr(value, "__module__", None) == module_name and not isinstance(value, TypeVar | TypeVarTuple)
 
 
 def public_names():
