@@ -80,4 +80,5 @@ from .serialization import Encoded as Encoded
 from .serialization import Serializer as Serializer
 from .serialization import Upcaster as Upcaster
 from .serialization import default_serializer as default_serializer
+from .snapshots import open_snapshot_store as open_snapshot_store
 from .view import View as View
