@@ -13,6 +13,7 @@ LONGEST = 400
 # Each with the reason why nothing better is there.
 MAY_SLEEP = {
     "kafka_persist/_kafka/scanner.py",  # in a worker thread: nothing there could wake it earlier
+    "kafka_persist_testkit/nodes.py",  # until a signal has frozen a process: nothing tells that
     "kafka_persist_testkit/__main__.py",  # the foreground server looks now and then whether it still lives
 }
 
