@@ -155,7 +155,7 @@ class Driver(abc.ABC):
 
         Reads at most about the configured batch; the caller goes on with `open_reader` where `next_offset` is below
         the end. A `start` below the log's start begins there (compare `Scan.range`); one above its end gives no
-        records.
+        records. A negative `start` counts from the end as it is now.
 
         Raises: as `LogReader.read`; TopicMissing: the topic does not exist.
         """

@@ -29,7 +29,7 @@ from ._snapshots.topic import SnapshotTopic, spec_of
 from .abc import Capability, SnapshotStore
 from .config import SnapshotStoreConfig
 from .driver import Driver, Log
-from .errors import ForeignEvent, SerializationError, StoreClosed, TopicMissing, UsageError, printable
+from .errors import SerializationError, StoreClosed, TopicMissing, UsageError, printable
 from .model import LATEST, SelectedSnapshot, SelectionCriteria, SnapshotMetadata, check_persistence_id
 from .serialization import Serializer, default_serializer
 
@@ -226,8 +226,6 @@ class KafkaSnapshotStore(SnapshotStore):
                 index = await topic.look()
             except TopicMissing:
                 return
-            if index.foreign:
-                raise ForeignEvent(f"{topic.log} holds a record of another persistence id ({index.foreign})")
             victims = index.matching(criteria)
             strange = list(index.strange) if criteria == LATEST else []
             if victims or strange:

@@ -123,8 +123,8 @@ class SnapshotIndex:
         self.strange: dict[bytes, str] = {}
         """Records that no release up to this one wrote: key, and offset with reason."""
         self.strange_beyond = 0
-        self.foreign = ""
-        """Where a record of another persistence id stands, if there is one."""
+        self.others: dict[bytes, int] = {}
+        """Records of snapshots of other persistence ids: key, and offset."""
 
     def __repr__(self) -> str:
         return f"<SnapshotIndex at {self.position}: {len(self.visible())} snapshots, {len(self.saves)} saves>"
@@ -146,7 +146,7 @@ class SnapshotIndex:
             self._note_strange(key, record, str(error))
             return
         if parsed.digest != self.digest:
-            self.foreign = f"offset {record.offset}"
+            self._note_other(key, record, parsed.kind)
         elif parsed.save is None:
             self._note_generation(record)
         elif parsed.kind is Kind.CHUNK:
@@ -161,6 +161,12 @@ class SnapshotIndex:
             self.strange[key] = f"offset {record.offset}: {reason}"
         else:
             self.strange_beyond += 1
+
+    def _note_other(self, key: bytes, record: Record, kind: Kind) -> None:
+        if record.value is None:
+            self.others.pop(key, None)
+        elif kind is not Kind.INDEX and len(self.others) < MAX_STRANGE:
+            self.others[key] = record.offset
 
     def _note_generation(self, record: Record) -> None:
         found = decode_index(self.persistence_id, record)
@@ -235,6 +241,11 @@ class SnapshotIndex:
                 yield save
 
     @property
+    def foreign(self) -> str:
+        """Where a record of another persistence id stands; "" if there is none."""
+        return f"offset {next(iter(self.others.values()))}" if self.others else ""
+
+    @property
     def unreadable(self) -> str:
         """Why it is not certain which snapshots exist; "" if it is."""
         if not self.strange:
@@ -249,7 +260,7 @@ class SnapshotIndex:
 
 def encode_index(index: SnapshotIndex) -> bytes | None:
     """Encode the index record; None where it would not tell the truth."""
-    if index.foreign or index.strange_beyond:
+    if index.others or index.strange_beyond:
         return None
     rows = [_row(save) for save in index.saves.values()]
     strange = [[key, reason] for key, reason in index.strange.items()]
@@ -267,14 +278,15 @@ def _row(save: Save) -> list[Any]:
 def decode_index(persistence_id: str, record: Record) -> SnapshotIndex | None:
     """Return what an index record says; None if it is none, or damaged: then the whole log tells."""
     digest = form.digest_of(persistence_id)
-    if record.value is None or record.key != form.index_key(digest):
+    key = form.index_key(digest)
+    if record.value is None or record.key != key:
         return None
     try:
-        position, generation, rows, strange = form.unseal(record.key, record.value, persistence_id, _FIELDS)
+        position, generation, rows, strange = form.unseal(key, record.value, persistence_id, _FIELDS)
         index = SnapshotIndex(persistence_id, natural(position, record.offset + 1))
         index.generation = natural(generation)
         index.saves = {save.key.save_id: save for save in (_save(digest, *row) for row in rows)}
-        index.strange = {bytes(key): str(reason) for key, reason in strange}
+        index.strange = {bytes(strange_key): str(reason) for strange_key, reason in strange}
     except (StoredDataError, TypeError, ValueError):
         return None
     return index

@@ -68,7 +68,7 @@ class Stretch:
 
 def stretch_of(log: Log, start: int | None, stop: int | None, bounds: LogRange, room: int) -> Stretch:
     """What a scan has to read; nothing if it is to begin beyond the log's end."""
-    begin = max(bounds.start, start or 0)
+    begin = max(bounds.start, bounds.end + start if start is not None and start < 0 else start or 0)
     if begin > bounds.end:
         return Stretch(log, begin, begin, room)
     return Stretch(log, begin, bounds.end if stop is None else stop, room)

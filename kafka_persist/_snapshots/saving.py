@@ -15,6 +15,7 @@ from ..driver import Fate
 from ..errors import (
     ConnectError,
     ForeignEvent,
+    PersistenceError,
     PersistenceIdCollision,
     SerializationError,
     UsageError,
@@ -91,13 +92,12 @@ class Saver:
             commit = Commit(index.generation + 1, len(payload), upload.submitted, upload.first_offset, data)
             value = encode_commit(key.commit(), topic.persistence_id, commit)
             await job.point_of_no_return()
-            [answer] = await topic.append([(key.commit(), value)])
-            self._check_commit(topic, answer)
-        except WriteOutcomeUnknown:
-            raise
         except BaseException:
             upload.discard()
             raise
+        [answer] = await topic.append([(key.commit(), value)])
+        if not answer.stored:
+            raise self._failure(upload, answer)
         job.succeed(saved)
         await self.tidier.run(topic, [*upload.sent, answer], garbage_before=self.clock() - ABANDONED_MS, retain=True)
         return saved
@@ -137,14 +137,15 @@ class Saver:
                 "Is the broker reachable?"
             )
 
-    def _check_commit(self, topic: SnapshotTopic, answer: Sent) -> None:
+    def _failure(self, upload: _Upload, answer: Sent) -> PersistenceError:
+        """What it means that the last record was not confirmed."""
         if answer.ack.fate is Fate.UNKNOWN:
-            raise WriteOutcomeUnknown(
-                f"a snapshot of {printable(topic.persistence_id)} may or may not be stored ({answer.ack.reason}); saving "
-                "again is safe"
+            return WriteOutcomeUnknown(
+                f"a snapshot of {printable(upload.topic.persistence_id)} may or may not be stored "
+                f"({answer.ack.reason}); saving again is safe"
             )
-        if not answer.stored:
-            raise refusal(topic, answer)
+        upload.discard()
+        return refusal(upload.topic, answer)
 
 
 class _Upload:

@@ -19,7 +19,6 @@ TAIL_RECORDS: Final = 4
 SEGMENT_BYTES: Final = 32 * 1024 * 1024
 DELETE_RETENTION_MS: Final = 24 * 3600 * 1000
 
-_END: Final = 1 << 62
 _NONE: Final = Ack(Fate.UNKNOWN)
 
 
@@ -74,9 +73,10 @@ class SnapshotTopic:
             TopicMissing: there is no topic.
             BrokerError, CorruptRecord: see `Driver.scan`.
         """
-        bounds = (await self._driver.scan(self.log, _END, None)).range
+        scan = await self._driver.scan(self.log, -TAIL_RECORDS, None)
+        bounds = scan.range
         tail_start = max(bounds.start, bounds.end - TAIL_RECORDS)
-        tail = await self._read_tail(tail_start, bounds.end)
+        tail = [*scan.records, *await self._read_rest(scan.next_offset, bounds.end)]
         self.recent = {record.offset: record for record in tail}
         known = None if whole else self._last_index(tail)
         self.index = known or SnapshotIndex(self.persistence_id, bounds.start)
@@ -85,7 +85,8 @@ class SnapshotTopic:
         self.index.position = max(self.index.position, bounds.end)
         return self.index
 
-    async def _read_tail(self, start: int, end: int) -> Sequence[Record]:
+    async def _read_rest(self, start: int, end: int) -> Sequence[Record]:
+        """Read on where large records did not fit into the first look."""
         records: list[Record] = []
         while start < end:
             scan = await self._driver.scan(self.log, start, end)
