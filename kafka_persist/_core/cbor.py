@@ -147,6 +147,7 @@ class Limits:
         max_depth: containers and tags inside each other.
         tags: the allowed tags, some of `ALLOWED_TAGS`.
         decoders: prepared from `tags`.
+        depth: prepared from `max_depth`: one more, for the array around value and mark.
     """
 
     max_bytes: int = 1 << 20
@@ -154,6 +155,9 @@ class Limits:
     tags: frozenset[int] = attrs.field(default=ALLOWED_TAGS, converter=frozenset, validator=_known_tags)
     decoders: Mapping[int, Decoder] = attrs.field(
         init=False, repr=False, eq=False, default=attrs.Factory(_decoders, takes_self=True)
+    )
+    depth: int = attrs.field(
+        init=False, repr=False, eq=False, default=attrs.Factory(lambda limits: limits.max_depth + 1, takes_self=True)
     )
 
 
@@ -173,7 +177,7 @@ def decode(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Any:
             b"\x82" + data + _TAIL,
             tag_hook=_refuse_tag,
             semantic_decoders=limits.decoders,
-            max_depth=limits.max_depth + 1,
+            max_depth=limits.depth,
             allow_indefinite=False,
             allow_duplicate_keys=False,
             strict_hashable_types=True,
