@@ -80,7 +80,8 @@ async def catch_up(
 ) -> Chain:
     """Judge everything from ``chain.position`` to `stop` (None: the log's end as it is now).
 
-    A deletion by another process may cut the log while it is read; then what it left is judged on.
+    Where the log was cut beyond that position, everything that is left is judged: the first record left may stand
+    behind `stop`, and so may what confirms it. A deletion by another process may also cut the log while it is read.
 
     Raises:
         StoredDataError: the log is damaged, cut or truncated.
@@ -91,8 +92,6 @@ async def catch_up(
     for attempt in range(CUTS_WHILE_READING):
         try:
             await _read_on(driver, log, follower, stop, on_counted)
-            if stop is not None and follower.chain.unconfirmed:  # what confirms the base may stand behind the stop
-                await _read_on(driver, log, follower, None, on_counted)
             break
         except OffsetGone:
             if attempt + 1 == CUTS_WHILE_READING:
@@ -106,7 +105,7 @@ async def _read_on(
 ) -> None:
     scan = await driver.scan(log, follower.position or None, stop)
     bounds = scan.range
-    end = bounds.end if stop is None else stop
+    end = bounds.end if stop is None else max(stop, bounds.end) if bounds.start > follower.position else stop
     check_range(follower.chain, bounds.start, bounds.end, str(log))
     _fold(follower, log, scan.records, bounds.start, on_counted)
     if scan.next_offset < end:
