@@ -20,10 +20,18 @@ from uuid import UUID
 
 import attrs
 import cattrs
-from cattrs.cols import is_any_set, is_frozenset, is_mapping, is_namedtuple, is_sequence
+from cattrs.cols import (
+    is_any_set,
+    is_frozenset,
+    is_mapping,
+    is_namedtuple,
+    is_sequence,
+    namedtuple_unstructure_factory,
+)
 from cattrs.strategies import configure_union_passthrough
+from cattrs.v import format_exception
 
-from ._core.cbor import check_hashes
+from ._core.cbor import CollidingHashes, check_hashes
 
 Structure: TypeAlias = Callable[[Any, Any], Any]
 Unstructure: TypeAlias = Callable[[Any], Any]
@@ -41,6 +49,10 @@ _SCALARS: dict[type, tuple[type, ...]] = {
     Decimal: (Decimal,),
     UUID: (UUID,),
 }  # which stored types each annotation accepts, unchanged
+
+
+class _MisfitError(TypeError):
+    """A stored value has another type than its field; the message holds no part of the value."""
 
 
 def make_converter() -> cattrs.Converter:
@@ -61,6 +73,7 @@ def make_converter() -> cattrs.Converter:
     converter.register_structure_hook(time, lambda value, _: time.fromisoformat(value))
     configure_union_passthrough(Union[(None, *_SCALARS)], converter)
     _guard_arrays(converter)
+    converter.register_unstructure_hook_factory(is_namedtuple, _array_of_namedtuple)
     converter.register_structure_hook_factory(is_any_set, _set_from_array)
     converter.register_structure_hook_factory(_needs_pairs, _mapping_from_pairs)
     converter.register_unstructure_hook_factory(_needs_pairs, _pairs_from_mapping)
@@ -77,7 +90,7 @@ def _exactly(kinds: tuple[type, ...]) -> Structure:
 
     def check(value: Any, _type: Any) -> Any:
         if type(value) not in accepted:
-            raise TypeError(f"expected {wanted}, not {type(value).__name__}")
+            raise _MisfitError(f"expected {wanted}, not {type(value).__name__}")
         return value
 
     return check
@@ -103,9 +116,13 @@ def _guard_arrays(converter: cattrs.Converter) -> None:
     converter.register_structure_hook_factory(applies, guarded)
 
 
+def _array_of_namedtuple(type_: Any, converter: cattrs.Converter) -> Unstructure:
+    return namedtuple_unstructure_factory(type_, converter, unstructure_to=list)
+
+
 def _array(value: Any) -> list[Any]:
     if type(value) is not list:
-        raise TypeError(f"expected an array, not {type(value).__name__}")
+        raise _MisfitError(f"expected an array, not {type(value).__name__}")
     return value
 
 
@@ -155,8 +172,14 @@ def explain(converter: cattrs.Converter, type_: type, data: Any, error: Exceptio
     try:
         converter.copy(detailed_validation=True).structure(data, type_)
     except Exception as detailed:  # noqa: BLE001 - whatever it is, it is turned into text
-        return "; ".join(cattrs.transform_error(detailed)[:3])
+        return "; ".join(cattrs.transform_error(detailed, format_exception=_describe)[:3])
     return f"{type(error).__name__}: {error}"
+
+
+def _describe(error: BaseException, type_: type | None) -> str:
+    if isinstance(error, _MisfitError | CollidingHashes):
+        return str(error)
+    return format_exception(error, type_)  # which shows no values either
 
 
 def difference(left: Any, right: Any) -> str | None:

@@ -66,15 +66,19 @@ def encode(value: Any) -> bytes:
     return cbor2.dumps(value)
 
 
+class CollidingHashes(ValueError):  # noqa: N818 - named as what it found
+    """Values were chosen to have one hash, which would make a set or dict of them slow."""
+
+
 def check_hashes(items: Sequence[Any]) -> None:
     """Refuse items that were chosen to make a set or dict of them slow; takes time in proportion to their number.
 
     Raises:
-        ValueError: too many of them share a hash.
+        CollidingHashes: too many of them share a hash.
         TypeError: one is not hashable.
     """
     if len(items) > MAX_COLLISIONS and len(set(map(hash, items))) < len(items) - MAX_COLLISIONS:
-        raise ValueError("elements with colliding hashes")
+        raise CollidingHashes("elements with colliding hashes")
 
 
 def _denied(tag: int) -> Decoder:

@@ -17,7 +17,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from ..errors import SerializationError, printable
-from .cbor import MAX_DIGITS, MAX_EXPONENT, MAX_INT_BYTES, MAX_NESTING, check_hashes
+from .cbor import MAX_DIGITS, MAX_EXPONENT, MAX_INT_BYTES, MAX_NESTING, CollidingHashes, check_hashes
 
 PLAIN_TYPES: Final = frozenset(
     {type(None), bool, int, float, str, bytes, list, dict, set, datetime, date, Decimal, UUID}
@@ -129,7 +129,7 @@ def _check_elements(value: Collection[Any]) -> None:
     """Refuse what `cbor.decode` would refuse."""
     try:
         check_hashes(list(value))
-    except ValueError as error:
+    except CollidingHashes as error:
         raise _Unfit(f"a set of {error}") from None
     moments = [item.astimezone(UTC) for item in value if type(item) is datetime]
     if len(moments) != len(set(moments)):
