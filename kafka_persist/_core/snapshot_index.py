@@ -13,8 +13,9 @@ compaction.
 
 *The index record* says: folding everything below `position` gives this. That is a statement about the past, which no
 later record changes, so it does not matter who wrote it or how late it lands. A reader takes the last one at the end of
-the log and folds what follows, instead of the whole log with its garbage. Without one the whole log is read: slower,
-never different.
+the log and folds what follows, instead of the whole log with its garbage. If compaction has been at work there (offsets
+are missing), a deletion may be among what is gone, of something that the index still names. Then, and without an index
+record, the whole log is read: slower, never different.
 
 *Chunks without a commit* belong to a save that is still being written, perhaps by another process, or whose process
 died. They are garbage if the commit was deleted (`withdrawn`), or if they are older than any save may take.
@@ -99,6 +100,7 @@ class Save:
         """Note the commit record."""
         self.offset, self.generation, self.size = offset, commit.generation, commit.size
         self.pieces, self.first_offset = commit.pieces, commit.first_offset
+        self.damage = ""
         if (0 if self.chunks is None else len(self.chunks)) == commit.pieces:
             self.chunks = None
 
@@ -117,6 +119,8 @@ class SnapshotIndex:
         self.digest = form.digest_of(persistence_id)
         self.position = position
         """Everything below this offset is folded in."""
+        self.holes = False
+        """Records have been compacted away among those that were folded in."""
         self.generation = 0
         """The highest that was seen."""
         self.saves: dict[bytes, Save] = {}
@@ -135,8 +139,14 @@ class SnapshotIndex:
         """Take in records, ascending; those below `position` are known."""
         for record in records:
             if record.offset >= self.position:
+                self.advance(record.offset)
                 self._apply(record)
                 self.position = record.offset + 1
+
+    def advance(self, offset: int) -> None:
+        """Note that there is nothing more below `offset`."""
+        self.holes = self.holes or offset > self.position
+        self.position = max(self.position, offset)
 
     def _apply(self, record: Record) -> None:
         key = record.key or b""

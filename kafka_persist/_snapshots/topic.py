@@ -11,7 +11,7 @@ import trio
 from .._core.snapshot_format import digest_of
 from .._core.snapshot_index import SnapshotIndex, decode_index
 from ..config import SnapshotStoreConfig
-from ..driver import Ack, Driver, Fate, Log, Record, TopicSpec
+from ..driver import Ack, Driver, Fate, Log, LogRange, Record, TopicSpec
 
 TAIL_RECORDS: Final = 4
 """A save of a small snapshot leaves its commit, a tombstone and the index behind: one look finds all of it."""
@@ -74,16 +74,20 @@ class SnapshotTopic:
             BrokerError, CorruptRecord: see `Driver.scan`.
         """
         scan = await self._driver.scan(self.log, -TAIL_RECORDS, None)
-        bounds = scan.range
-        tail_start = max(bounds.start, bounds.end - TAIL_RECORDS)
-        tail = [*scan.records, *await self._read_rest(scan.next_offset, bounds.end)]
+        tail = [*scan.records, *await self._read_rest(scan.next_offset, scan.range.end)]
         self.recent = {record.offset: record for record in tail}
-        known = None if whole else self._last_index(tail)
-        self.index = known or SnapshotIndex(self.persistence_id, bounds.start)
-        await self.read(self.index.position, tail_start, self.index.fold)
-        self.index.fold(tail)
-        self.index.position = max(self.index.position, bounds.end)
+        short_cut = None if whole else self._last_index(tail)
+        if short_cut is not None:
+            self.index = await self._fold(short_cut, tail, scan.range)
+        if short_cut is None or short_cut.holes:
+            self.index = await self._fold(SnapshotIndex(self.persistence_id, scan.range.start), tail, scan.range)
         return self.index
+
+    async def _fold(self, index: SnapshotIndex, tail: Sequence[Record], bounds: LogRange) -> SnapshotIndex:
+        await self.read(index.position, max(bounds.start, bounds.end - TAIL_RECORDS), index.fold)
+        index.fold(tail)
+        index.advance(bounds.end)
+        return index
 
     async def _read_rest(self, start: int, end: int) -> Sequence[Record]:
         """Read on where large records did not fit into the first look."""
