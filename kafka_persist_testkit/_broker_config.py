@@ -45,7 +45,7 @@ _BROKER = {
     "num.network.threads": "2",
     "num.io.threads": "4",
     "background.threads": "2",
-    # A stop must not wait for leaders that cannot move.
+    # A stop must not wait long for leaders that cannot move.
     "controlled.shutdown.max.retries": "1",
     "controlled.shutdown.retry.backoff.ms": "100",
 }
@@ -123,7 +123,7 @@ def broker_properties(
         members: All of its cluster.
         zookeeper_connect: ZooKeeper's address, None for KRaft.
     """
-    mode = _kraft(member, members) if zookeeper_connect is None else _zookeeper(member, zookeeper_connect)
+    mode = _kraft(member, members) if zookeeper_connect is None else _zookeeper(member, members, zookeeper_connect)
     return {**_BROKER, **_replication(len(members)), **_chosen(settings), **mode, **settings.properties} | {
         "log.dirs": str(member.log_dirs)
     }
@@ -156,11 +156,13 @@ def _replication(brokers: int) -> dict[str, str]:
     }
 
 
-def _zookeeper(member: Member, zookeeper_connect: str) -> dict[str, str]:
+def _zookeeper(member: Member, members: Sequence[Member], zookeeper_connect: str) -> dict[str, str]:
     listener = f"PLAINTEXT://{LOOPBACK}:{member.port}"
     return {
         **_ZOOKEEPER_MODE,
         "broker.id": str(member.broker_id),
+        # The only broker has nobody to hand its partitions to.
+        "controlled.shutdown.enable": "true" if len(members) > 1 else "false",
         "listeners": listener,
         "advertised.listeners": listener,
         "zookeeper.connect": zookeeper_connect,

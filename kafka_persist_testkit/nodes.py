@@ -123,10 +123,12 @@ class Node:
 
     def stop(self) -> None:
         """Ask it to end (SIGTERM), kill it if it has not ended soon; returns when it has ended."""
+        stop_together([self], self._stop_grace)
+
+    def ask_to_end(self) -> None:
+        """Send SIGTERM, and see that a paused one hears it; does not wait."""
         self.resume()
         self._supervisor.signal(self.name, signal.SIGTERM)
-        if not self.wait_exit(self._stop_grace):
-            self.kill()
 
     def kill(self) -> None:
         """End it at once, as a crash would (SIGKILL); returns when it has ended."""
@@ -232,6 +234,21 @@ def wait_until_ready(nodes: Sequence[Node], seconds: float, checkpoint: Callable
             raise waiting[0].failure(f"did not answer within {seconds:g} s (startup_timeout raises the limit)")
         else:
             waiting[0].wait_exit(_ASK_AGAIN)
+
+
+def stop_together(nodes: Sequence[Node], grace: float) -> None:
+    """Ask all nodes to end, and kill those that have not ended soon.
+
+    Args:
+        nodes: Which.
+        grace: Seconds that they get, together.
+    """
+    deadline = time.monotonic() + grace
+    for node in nodes:
+        node.ask_to_end()
+    for node in nodes:
+        if not node.wait_exit(max(0.0, deadline - time.monotonic())):
+            node.kill()
 
 
 def _describe_exit(code: int | None) -> str:

@@ -15,7 +15,7 @@ from kafka_persist_testkit._storage import make_directories
 from kafka_persist_testkit._supervisor import Supervisor
 from kafka_persist_testkit.errors import PortInUse, ServerFailed
 from kafka_persist_testkit.modes import Mode
-from kafka_persist_testkit.nodes import Broker, Node, ZooKeeper, wait_until_ready
+from kafka_persist_testkit.nodes import Broker, Node, ZooKeeper, stop_together, wait_until_ready
 
 from .base import Cluster, Request
 from .commands import broker_launch, zookeeper_launch
@@ -91,8 +91,8 @@ class JavaCluster(Cluster):
 
     @property
     def nodes(self) -> list[Node]:
-        """All processes, in the order in which they are stopped: whoever needs the others goes first."""
-        return [*self.brokers, *([self.zookeeper] if self.zookeeper else [])]
+        """All processes."""
+        return [*([self.zookeeper] if self.zookeeper else []), *self.brokers]
 
     def start(self) -> None:
         """Start everything at once and wait until all of it answers."""
@@ -105,7 +105,7 @@ class JavaCluster(Cluster):
             self.zookeeper.start()
             for member in self.plan.members:
                 _forget(self.plan, member)
-        for node in reversed(self.nodes):
+        for node in self.nodes:
             if not node.is_running:
                 node.spawn()
         wait_until_ready(self.nodes, self._request.startup_timeout, self._request.checkpoint)
@@ -129,15 +129,17 @@ class JavaCluster(Cluster):
             node.raise_if_ended()
 
     def logs(self, tail: int) -> list[str]:
-        return [f"{node.name}: {line}" for node in reversed(self.nodes) for line in node.logs(tail)]
+        return [f"{node.name}: {line}" for node in self.nodes for line in node.logs(tail)]
 
     def close(self) -> None:
         """Kill what runs and remove what is private. Idempotent."""
         self._supervisor.close()
 
     def _stop_processes(self) -> None:
-        for node in self.nodes:
-            node.stop()
+        """Brokers first, and ZooKeeper only when they have ended: a broker that misses it can wait for it for ever."""
+        stop_together(self.brokers, self._request.stop_grace)
+        if self.zookeeper is not None:
+            self.zookeeper.stop()
 
     def _zookeeper(self) -> ZooKeeper:
         return ZooKeeper(

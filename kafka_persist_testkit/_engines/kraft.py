@@ -9,6 +9,7 @@ from base64 import urlsafe_b64encode
 from kafka_persist_testkit._broker_config import Member
 from kafka_persist_testkit._supervisor import Supervisor
 from kafka_persist_testkit.errors import ServerFailed
+from kafka_persist_testkit.nodes import Launch
 
 from .commands import format_launch
 from .distribution import Distribution
@@ -25,23 +26,24 @@ def format_directories(plan: Plan, distribution: Distribution, supervisor: Super
         ServerFailed: Kafka's own tool failed.
     """
     cluster_id = next(filter(None, map(_cluster_id, plan.members)), None) or _new_cluster_id()
-    for member in plan.members:
-        if _cluster_id(member) is None:
-            _format(plan, distribution, supervisor, member, cluster_id)
+    fresh = [member for member in plan.members if _cluster_id(member) is None]
+    launches = [format_launch(plan, distribution, member, cluster_id) for member in fresh]
+    for one in launches:
+        supervisor.spawn(one.name, one.argv, cwd=one.config_path.parent, env=one.env, log=one.log_path)
+    for one in launches:
+        if not supervisor.wait_exit(one.name, _TIMEOUT) or supervisor.exit_code(one.name) != 0:
+            raise _failure(one, supervisor.exit_code(one.name))
 
 
-def _format(plan: Plan, distribution: Distribution, supervisor: Supervisor, member: Member, cluster_id: str) -> None:
-    launch = format_launch(plan, distribution, member, cluster_id)
-    supervisor.spawn(launch.name, launch.argv, cwd=launch.config_path.parent, env=launch.env, log=launch.log_path)
-    if not supervisor.wait_exit(launch.name, _TIMEOUT) or supervisor.exit_code(launch.name) != 0:
-        tail = tuple(launch.log_path.read_text("utf-8", "replace").splitlines()[-10:])
-        raise ServerFailed(
-            "\n    ".join(("formatting the directory of a KRaft broker failed:", *tail)),
-            process=launch.name,
-            exit_code=supervisor.exit_code(launch.name),
-            log_tail=tail,
-            config_path=launch.config_path,
-        )
+def _failure(launch: Launch, exit_code: int | None) -> ServerFailed:
+    tail = tuple(launch.log_path.read_text("utf-8", "replace").splitlines()[-10:])
+    return ServerFailed(
+        "\n    ".join(("formatting the directory of a KRaft broker failed:", *tail)),
+        process=launch.name,
+        exit_code=exit_code,
+        log_tail=tail,
+        config_path=launch.config_path,
+    )
 
 
 def _cluster_id(member: Member) -> str | None:

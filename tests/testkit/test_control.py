@@ -28,7 +28,9 @@ def records(server):
     with open_probe(server.bootstrap_servers) as probe:
         if probe.partitions("t") == 0:
             return None
-    with Consumer({**server.client_config(), "group.id": "g", "enable.partition.eof": True}) as consumer:
+    with Consumer(
+        {**server.client_config(), "group.id": "g", "enable.auto.commit": False, "enable.partition.eof": True}
+    ) as consumer:
         consumer.assign([TopicPartition("t", 0, 0)])
         first = consumer.poll(30)
         return [] if first.error() else [first.value()]
