@@ -10,6 +10,7 @@ from .encoding import EncodingCases, RejectionCases
 from .faulty import FaultCases
 from .highest import HighestCases
 from .ids import IdCases
+from .performance import JournalPerformance, SnapshotPerformance
 from .properties import PropertyCases
 from .queries import QueryCases
 from .replays import ReplayCases
@@ -40,9 +41,12 @@ class JournalCases(
     FaultCases,
     PropertyCases,
     QueryCases,
+    JournalPerformance,
 ):
     """All cases of a journal."""
 
 
-class SnapshotStoreCases(SnapshotLoadCases, SnapshotSaveCases, SnapshotDeleteCases, SnapshotLifeCases):
+class SnapshotStoreCases(
+    SnapshotLoadCases, SnapshotSaveCases, SnapshotDeleteCases, SnapshotLifeCases, SnapshotPerformance
+):
     """All cases of a snapshot store."""

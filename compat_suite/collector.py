@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -12,12 +10,8 @@ import pytest
 
 from .case import Case, cases_of
 from .errors import BrokenPromise, FactoryError, NotApplicable, NotDeclared, SpecError, single
-from .report import Report, Result, Status, write_json
-
-
-def new_seed() -> int:
-    """Return a seed: from the environment (``COMPAT_SEED``), or a new one."""
-    return int(os.environ.get("COMPAT_SEED") or secrets.randbelow(10**9))
+from .report import GIVE_UP_AFTER, Report, Result, Status, write_json
+from .seeds import new_seed
 
 
 @attrs.define
@@ -33,7 +27,8 @@ class Collector:
     def from_options(cls, option: Any) -> Collector:
         """Make one from the command line."""
         seed = new_seed() if option.compat_seed is None else option.compat_seed
-        return cls({"scale": option.compat_scale, "seed": seed}, option.compat_traceback)
+        settings = {"scale": option.compat_scale, "seed": seed, "performance": option.compat_performance}
+        return cls(settings, option.compat_traceback)
 
     def adopt(self, item: pytest.Function) -> bool:
         """Take a test item in; return whether it is a case."""
@@ -48,6 +43,16 @@ class Collector:
             ("compat_requires", ", ".join(sorted(c.value for c in found[1].requires))),
         ]
         return True
+
+    def give_up(self, owner: Any) -> None:
+        """Stop trying a subject whose factory failed several times in a row, so that the run goes on.
+
+        Raises:
+            FactoryError: enough is enough.
+        """
+        last = self.report_of(owner).results[-GIVE_UP_AFTER:]
+        if len(last) == GIVE_UP_AFTER and all(result.status is Status.ERROR for result in last):
+            raise FactoryError(f"not tried: {GIVE_UP_AFTER} errors in a row before it; the last: {last[0].message}")
 
     def report_of(self, owner: Any) -> Report:
         """Return the report of a spec class."""
@@ -67,7 +72,9 @@ class Collector:
         group, info = self._cases[item.nodeid]
         results = self.report_of(getattr(item, "cls", None)).results
         results[:] = [result for result in results if result.case is not info]
-        results.append(Result(info, group, status, message, call.duration))
+        subject = getattr(item, "funcargs", {}).get("subject")
+        details = getattr(subject, "details", {})
+        results.append(Result(info, group, status, message, call.duration, dict(details)))
 
     def _status(self, error: BaseException | None, report: pytest.TestReport) -> tuple[Status | None, str]:
         if hasattr(report, "wasxfail"):

@@ -22,6 +22,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--compat-report", metavar="FILE", help="write the results of all subjects to FILE as JSON")
     group.addoption("--compat-scale", type=float, default=1.0, help="factor on all deadlines of the cases (default 1)")
     group.addoption("--compat-seed", type=int, help="seed of the property cases (default: a new one, printed)")
+    group.addoption("--compat-performance", action="store_true", help="run the measurements as well (minutes)")
     group.addoption("--compat-traceback", action="store_true", help="show Python tracebacks of broken promises")
 
 
@@ -48,7 +49,9 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 @pytest.fixture
 def compat_settings(request: pytest.FixtureRequest) -> Mapping[str, float]:
     """The settings of the run that reach every subject: deadline factor and seed."""
-    return _collector(request.config).settings
+    collector = _collector(request.config)
+    collector.give_up(request.cls)
+    return collector.settings
 
 
 @pytest.hookimpl(wrapper=True)

@@ -129,7 +129,7 @@ class ReplayCases(Promises):
         async with open_pen(subject) as pen:
             total = 50_000
             for first in range(1, total + 1, 1_000):
-                await pen.journal.write([pen.batch(number) for number in range(first, first + 1_000)])
+                await pen.journal.write(pen.split([range(first, first + 1_000)]))
             await _measure_replay(pen, total)
 
     @case(needs=["backdoor"], requires=[Capability.DURABLE])

@@ -35,6 +35,8 @@ MARKS = {
     Status.NOT_DECLARED: "-",
     Status.NOT_APPLICABLE: "·",
 }
+GIVE_UP_AFTER = 3
+"""Errors of a factory in a row after which the other cases of its subject are not tried."""
 BAD = frozenset({Status.FAILED, Status.ERROR, Status.KNOWN})
 
 
@@ -117,7 +119,10 @@ class Report:
         yield f"  not declared: {_names(allowed - self.capabilities)}"
         for group, results in self._groups().items():
             yield f"  {group}: {_counts(results)}"
-            yield from (_line(result) for result in results if every_case or result.status in BAD)
+            for result in results:
+                if every_case or result.details or result.status in BAD:
+                    yield _line(result)
+                    yield from (_figures(name, figures) for name, figures in result.details.items())
         yield f"  {self.summary()}"
 
     def summary(self) -> str:
@@ -178,6 +183,10 @@ def _names(capabilities: Iterable[Capability]) -> str:
 def _counts(results: Iterable[Result]) -> str:
     found = [result.status for result in results]
     return ", ".join(f"{found.count(status)} {status.value}" for status in Status if status in found) or "nothing ran"
+
+
+def _figures(name: str, figures: Mapping[str, Any]) -> str:
+    return f"        {name:<36} " + "  ".join(f"{key} {value:,}" for key, value in figures.items())
 
 
 def _line(result: Result) -> str:

@@ -153,7 +153,7 @@ class SnapshotLifeCases(Promises):
                 finished, hit = await cancel_at(step, lambda: store.save(metadata, value))
                 found = await store.load(shelf.persistence_id)
                 legal = {(2, value)} if finished else {(1, "s-1"), (2, value)}
-                came = found and (found.metadata.sequence_nr, found.snapshot)
+                came = None if found is None else (found.metadata.sequence_nr, found.snapshot)
                 require(came in legal, f"await {step}: load gives {str(came)[:60]}")
                 await shelf.save(3)
                 await shelf.gives(3)
@@ -287,7 +287,7 @@ class SnapshotLifeCases(Promises):
                 await shelf.save(5, "second")
             except WriteOutcomeUnknown:
                 found = await store.load(shelf.persistence_id)
-                require(found and found.snapshot in {"first", "second"}, f"load gives {found!r:.80}")
+                require(found is not None and found.snapshot in {"first", "second"}, f"load gives {found!r:.80}")
             await shelf.save(5, "third")
             await shelf.gives(5)
 

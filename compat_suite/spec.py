@@ -124,6 +124,7 @@ class _Spec:
             scale=self.scale * settings["scale"],
             seed=int(settings["seed"]),
             examples=self.examples,
+            performance=bool(settings["performance"]),
         )
 
     def _declared(self) -> frozenset[Capability]:

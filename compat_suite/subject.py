@@ -28,6 +28,12 @@ def default_payload(number: int) -> object:
     return f"event-{number}"
 
 
+def _absence(need: str) -> str:
+    if need == "performance":
+        return "measurements are off (--performance, --compat-performance)"
+    return f"the subject gives no {need}"
+
+
 class NotSerializable:
     """A type that no serializer knows."""
 
@@ -65,6 +71,7 @@ class Options:
         scale: factor on all deadlines.
         seed: of the property cases; None for a new one per run.
         examples: how many examples a property case tries.
+        performance: whether the measurements run.
     """
 
     payloads: tuple[object, ...] = DEFAULT_PAYLOADS
@@ -77,6 +84,7 @@ class Options:
     scale: float = 1.0
     seed: int = 0
     examples: int = 30
+    performance: bool = False
 
 
 @attrs.define(eq=False)
@@ -102,6 +110,7 @@ class Subject(Generic[StoreT]):
     backdoor: Backdoor | None = None
     history: History = attrs.field(factory=History, init=False)
     stage: str = attrs.field(default="", init=False)
+    details: dict[str, Any] = attrs.field(factory=dict, init=False)
 
     def id(self, label: str = "a") -> str:
         """Return a persistence id that nothing else uses."""
@@ -133,10 +142,11 @@ class Subject(Generic[StoreT]):
             "backdoor": self.backdoor,
             "unserializable": self.options.unserializable,
             "max_write_bytes": self.options.max_write_bytes,
+            "performance": self.options.performance or None,
         }
         absent = [need for need in info.needs if parts[need] is None]
         if absent:
-            raise NotApplicable(f"the subject gives no {', '.join(absent)}")
+            raise NotApplicable(_absence(absent[0]))
 
     @property
     def adapter(self) -> Backdoor:

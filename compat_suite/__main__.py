@@ -1,0 +1,199 @@
+"""Check a journal or a snapshot store without writing any code: ``python -m compat_suite --help``."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import importlib
+import os
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from .capabilities import JOURNAL, SNAPSHOT_STORE, Level
+from .case import cases_of
+from .catalogue import JournalCases, SnapshotStoreCases
+from .errors import FactoryError, SpecError
+from .report import MARKS, Report, Result, Status, write_json
+from .runner import Plan, run_journal, run_snapshot_store
+from .seeds import new_seed
+from .subject import Options
+
+DESCRIPTION = """\
+Check a journal or a snapshot store against every promise of the contract in kafka_persist.abc.
+
+The argument names a callable without parameters that returns an asynchronous context manager of the store.
+Each call opens the store on the same data: the suite opens it twice at once, closes it, and opens it again."""
+
+EPILOG = """\
+examples:
+  python -m compat_suite kafka_persist.memory:open_memory_journal
+  python -m compat_suite shop.journal:open_journal --capabilities durable,deletes,fencing --report compat.json
+  python -m compat_suite --snapshot-store shop.snapshots:open_store --level crash-safe
+  python -m compat_suite shop.journal:open_journal --only deletes --seed 4711
+  python -m compat_suite --list
+
+capabilities of a journal:
+  {journal}
+capabilities of a snapshot store:
+  {snapshots}
+
+exit code: 0 all that ran passed and the level is reached; 1 a case failed; 2 the store cannot be opened or closed,
+or the command line is wrong; 3 nothing failed, but the level is not reached."""
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m compat_suite",
+        description=DESCRIPTION,
+        epilog=EPILOG.format(journal=_names(JOURNAL), snapshots=_names(SNAPSHOT_STORE)),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("journal", nargs="?", metavar="PKG.MODULE:OPEN_JOURNAL", help="opens the journal")
+    add("--snapshot-store", metavar="PKG.MODULE:OPEN_STORE", help="opens the snapshot store")
+    add("--capabilities", metavar="A,B,…", help="what the journal can do (default: what it declares itself)")
+    add("--snapshot-capabilities", metavar="A,B,…", help="the same for the snapshot store")
+    add("--faults", metavar="PKG.MODULE:OPEN_FAULTS", help="opens a compat_suite.Faults adapter: unlocks fault cases")
+    add("--backdoor", metavar="PKG.MODULE:MAKE", help="makes a compat_suite.Backdoor: unlocks corruption cases")
+    add("--max-write-bytes", type=int, metavar="N", help="the largest payload of a write, if there is a limit")
+    add("--uses-threads", action="store_true", help="the store works in threads: no case under a mock clock")
+    add("--many-ids", type=int, default=1_000, metavar="N", help="ids in the cases with many ids (default 1000)")
+    add("--examples", type=int, default=30, metavar="N", help="examples per property case (default 30)")
+    add("--scale", type=float, default=1.0, metavar="X", help="factor on all deadlines (default 1)")
+    add("--seed", type=int, metavar="N", help="seed of the property cases (default: a new one, printed)")
+    add("--only", metavar="PATTERN", help="run the cases whose name or catalogue id matches")
+    add("--level", choices=[str(level) for level in Level], default="core", help="required level (default core)")
+    add("--report", metavar="FILE", help="write the results as JSON")
+    add("--performance", action="store_true", help="measure as well: median, p95, p99 of the usual loads")
+    add("--list", action="store_true", help="list the cases and exit")
+    add("--quiet", action="store_true", help="only failures and the summary")
+    return parser
+
+
+def _names(capabilities: frozenset[Any]) -> str:
+    names = sorted(capability.value for capability in capabilities)
+    return "\n  ".join(", ".join(names[start : start + 4]) for start in range(0, len(names), 4))
+
+
+def load(name: str) -> Callable[[], Any]:
+    """Import what ``pkg.module:name`` names.
+
+    Raises:
+        FactoryError: it cannot be imported, or is not callable; with the cause and the nearest name.
+    """
+    module_name, colon, path = name.partition(":")
+    if not colon or not path:
+        raise FactoryError(f"{name}: write it as pkg.module:callable")
+    try:
+        found: Any = importlib.import_module(module_name)
+    except Exception as error:
+        raise FactoryError(f"{name}: cannot import {module_name}: {type(error).__name__}: {error}") from error
+    for part in path.split("."):
+        if not hasattr(found, part):
+            near = difflib.get_close_matches(part, dir(found), n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise FactoryError(f"{name}: {module_name} has no {part}{hint}")
+        found = getattr(found, part)
+    if not callable(found):
+        raise FactoryError(f"{name}: a {type(found).__name__} is not callable")
+    opened: Callable[[], Any] = found
+    return opened
+
+
+class Progress:
+    """Prints a mark per case as it ends, a line per group."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._quiet = quiet
+        self._group = ""
+
+    def __call__(self, result: Result) -> None:
+        """Print the mark of a case."""
+        if self._quiet:
+            return
+        if result.group != self._group:
+            self._group = result.group
+            print(f"\n{result.group:<36}", end="")  # noqa: T201 - this is a command
+        print(MARKS[result.status], end="", flush=True)  # noqa: T201
+
+
+def _show(report: Report, *, quiet: bool) -> None:
+    print("\n")  # noqa: T201
+    for result in report.results:
+        if result.status in {Status.FAILED, Status.ERROR}:
+            print(result.message or result.case.title, end="\n\n")  # noqa: T201
+    for line in report.lines(every_case=not quiet):
+        print(line)  # noqa: T201
+
+
+def _plan(arguments: argparse.Namespace, name: str, capabilities: str | None, seed: int) -> Plan:
+    options = Options(
+        max_write_bytes=arguments.max_write_bytes,
+        uses_threads=arguments.uses_threads,
+        many_ids=arguments.many_ids,
+        examples=arguments.examples,
+        performance=arguments.performance,
+        scale=arguments.scale,
+        seed=seed,
+    )
+    return Plan(
+        factory=load(name),
+        name=name,
+        capabilities=None if capabilities is None else [part for part in capabilities.split(",") if part.strip()],
+        options=options,
+        open_faults=load(arguments.faults) if arguments.faults else None,
+        make_backdoor=load(arguments.backdoor) if arguments.backdoor else None,
+        only=arguments.only,
+    )
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    seed = new_seed() if arguments.seed is None else arguments.seed
+    reports = []
+    for name, capabilities, run in (
+        (arguments.journal, arguments.capabilities, run_journal),
+        (arguments.snapshot_store, arguments.snapshot_capabilities, run_snapshot_store),
+    ):
+        if name:
+            plan = _plan(arguments, name, capabilities, seed)
+            reports.append(run(plan, Progress(quiet=arguments.quiet)))
+            _show(reports[-1], quiet=arguments.quiet)
+    if arguments.report:
+        write_json(reports, arguments.report)
+    level = Level[arguments.level.upper().replace("-", "_")]
+    codes = [report.exit_code(min(level, report.top_level)) for report in reports]
+    return max(codes, key=lambda code: (code in {1, 2}, code))
+
+
+def _list() -> None:
+    for kind, spec in (("journal", JournalCases), ("snapshot store", SnapshotStoreCases)):
+        print(f"{kind}: {len(cases_of(spec))} cases")  # noqa: T201
+        for group, info in cases_of(spec).values():
+            print(f"  {group:<34} {', '.join(info.ids):<18} {info.title}")  # noqa: T201
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit code."""
+    parser = _parser()
+    arguments = parser.parse_args(argv)
+    if arguments.list:
+        _list()
+        return 0
+    if not (arguments.journal or arguments.snapshot_store):
+        parser.error("name a journal or a --snapshot-store (see --help)")
+    try:
+        return _check(arguments)
+    except (FactoryError, SpecError) as error:
+        print(f"\nERROR {error}", file=sys.stderr)  # noqa: T201
+        return 2
+
+
+if __name__ == "__main__":
+    code = main()
+    if any(not thread.daemon for thread in threading.enumerate() if thread is not threading.main_thread()):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)  # a thread that the subject left behind must not keep the command from ending
+    sys.exit(code)

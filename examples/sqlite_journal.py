@@ -1,0 +1,463 @@
+"""A journal and a snapshot store on SQLite, as a third party would write them.
+
+Nothing of the library is used but the contract: `kafka_persist.abc`, `kafka_persist.model` and `kafka_persist.errors`.
+`docs/write-your-own-journal.md` builds this file step by step; `tests/compat/test_sqlite.py` checks it.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import sqlite3
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+from uuid import UUID
+
+import attrs
+import trio
+
+from kafka_persist.abc import Capability, Journal, ReplayChannel, SnapshotStore
+from kafka_persist.errors import (
+    BrokerError,
+    CorruptRecord,
+    SequenceNrConflict,
+    SerializationError,
+    SnapshotUnreadable,
+    StoreClosed,
+    WriteOutcomeUnknown,
+    WriterFenced,
+    printable,
+)
+from kafka_persist.model import (
+    LATEST,
+    MAX_SEQUENCE_NR,
+    AtomicWrite,
+    PersistentRepr,
+    Rejection,
+    SelectedSnapshot,
+    SelectionCriteria,
+    SnapshotMetadata,
+    check_persistence_id,
+)
+
+T = TypeVar("T")
+
+PAGE = 500
+
+TABLES = """
+CREATE TABLE IF NOT EXISTS heads (
+    id BLOB PRIMARY KEY, highest INTEGER NOT NULL, floor INTEGER NOT NULL, writer TEXT, stamp INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS events (
+    id BLOB, nr INTEGER, body TEXT NOT NULL, PRIMARY KEY (id, nr)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS snapshots (
+    id BLOB, nr INTEGER, stamp INTEGER NOT NULL, bookmark BLOB, body TEXT NOT NULL, PRIMARY KEY (id, nr)
+) WITHOUT ROWID;
+"""
+
+
+# --- encoding ---
+
+
+def encode(value: object) -> str:
+    """Encode plain data as JSON, bytes as a tagged object."""
+    try:
+        return json.dumps(value, default=_tagged, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise SerializationError(f"SQLite journal: {error}") from error
+
+
+def _tagged(value: object) -> object:
+    if isinstance(value, bytes):
+        return {"$bytes": base64.b64encode(value).decode()}
+    raise TypeError(f"{type(value).__name__} is not plain data")
+
+
+def decode(body: str) -> Any:
+    """Decode what `encode` made."""
+    return json.loads(body, object_hook=lambda item: base64.b64decode(item["$bytes"]) if "$bytes" in item else item)
+
+
+def encode_event(event: PersistentRepr, stamp: int) -> str:
+    """Encode the fields of an event that have no column."""
+    return encode(
+        {
+            "payload": event.payload,
+            "manifest": event.manifest,
+            "writer": str(event.writer),
+            "timestamp": event.timestamp or stamp,
+            "tags": sorted(event.tags),
+            "metadata": event.metadata,
+        }
+    )
+
+
+def decode_event(persistence_id: str, sequence_nr: int, body: str) -> PersistentRepr:
+    """Decode an event; a damaged one is a `CorruptRecord` that names it."""
+    try:
+        fields = decode(body)
+        return PersistentRepr(
+            persistence_id=persistence_id,
+            sequence_nr=sequence_nr,
+            payload=fields["payload"],
+            manifest=fields["manifest"],
+            writer=UUID(fields["writer"]),
+            timestamp=fields["timestamp"],
+            tags=fields["tags"],
+            metadata=fields["metadata"],
+        )
+    except (ValueError, TypeError, KeyError) as error:
+        raise CorruptRecord(f"{printable(persistence_id)} #{sequence_nr} does not decode: {error}") from error
+
+
+def now() -> int:
+    """Milliseconds since the Unix epoch."""
+    return time.time_ns() // 1_000_000
+
+
+# --- the database ---
+
+
+class Database:
+    """One connection. Calls take turns in the order in which they are made, each in a worker thread."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._turns = trio.Lock()
+        self._limiter = trio.CapacityLimiter(1)
+        self._connection: sqlite3.Connection | None = None
+        self._closed = False
+
+    async def open(self) -> None:
+        await trio.to_thread.run_sync(self._connect, limiter=self._limiter)
+
+    def _connect(self) -> None:
+        self._connection = sqlite3.connect(self._path, timeout=5.0, isolation_level=None, check_same_thread=False)
+        self._connection.execute("PRAGMA journal_mode = WAL")
+        self._connection.executescript(TABLES)
+
+    async def close(self) -> None:
+        """Wait for the call under way, then refuse the others."""
+        with trio.CancelScope(shield=True):
+            async with self._turns:
+                self._closed = True
+                if self._connection is not None:
+                    await trio.to_thread.run_sync(self._connection.close, limiter=self._limiter)
+
+    async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `work` in a transaction. A cancelled caller still waits for a transaction that has begun."""
+        async with self._turns:
+            if self._closed or self._connection is None:
+                raise StoreClosed("this SQLite store is closed; use it inside its `async with` block")
+            return await trio.to_thread.run_sync(_in_transaction, self._connection, work, limiter=self._limiter)
+
+
+def _in_transaction(connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], T]) -> T:
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+    except sqlite3.Error as error:
+        raise BrokerError(f"SQLite: {error}; nothing was stored") from error
+    try:
+        value = work(connection)
+    except BaseException as error:
+        connection.execute("ROLLBACK")
+        if isinstance(error, sqlite3.Error):
+            raise BrokerError(f"SQLite: {error}; nothing was stored") from error
+        raise
+    try:
+        connection.execute("COMMIT")
+    except sqlite3.Error as error:
+        raise WriteOutcomeUnknown(f"SQLite could not confirm the commit: {error}") from error
+    return value
+
+
+@attrs.define
+class Head:
+    """What is known about one id."""
+
+    highest: int = 0
+    floor: int = 0
+    writer: str | None = None
+    stamp: int = 0
+
+
+def read_head(connection: sqlite3.Connection, key: bytes) -> Head:
+    row = connection.execute("SELECT highest, floor, writer, stamp FROM heads WHERE id = ?", (key,)).fetchone()
+    return Head(*row) if row else Head()
+
+
+def store_head(connection: sqlite3.Connection, key: bytes, head: Head) -> None:
+    connection.execute("REPLACE INTO heads VALUES (?, ?, ?, ?, ?)", (key, *attrs.astuple(head)))
+
+
+def key_of(persistence_id: str) -> bytes:
+    """Ids are compared byte by byte: no collation, no normalization."""
+    return check_persistence_id(persistence_id).encode()
+
+
+# --- the journal ---
+
+
+class SqliteJournal(Journal):
+    """A journal in one file."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        return frozenset(Capability) - {Capability.MULTIPLE_SNAPSHOTS, Capability.SNAPSHOT_FALLBACK}
+
+    async def claim(self, persistence_id: str, writer: UUID) -> int:
+        key = key_of(persistence_id)
+
+        def work(connection: sqlite3.Connection) -> int:
+            head = read_head(connection, key)
+            head.writer = str(writer)
+            store_head(connection, key, head)
+            return head.highest
+
+        return await self._database.run(work)
+
+    async def write(self, writes: Sequence[AtomicWrite]) -> Sequence[Rejection | None]:
+        stamp = now()
+        prepared = [_prepared(write, stamp) for write in writes]
+
+        def work(connection: sqlite3.Connection) -> list[Rejection | WriterFenced | None]:
+            _check_sequence_nrs(connection, writes, prepared)
+            return [_store(connection, *pair, stamp) for pair in zip(writes, prepared, strict=True)]
+
+        results = await self._database.run(work)
+        for result in results:
+            if isinstance(result, WriterFenced):
+                raise WriterFenced(str(result), results=results)
+        return [result for result in results if not isinstance(result, WriterFenced)]
+
+    def replay(
+        self,
+        persistence_id: str,
+        *,
+        from_sequence_nr: int = 1,
+        to_sequence_nr: int = MAX_SEQUENCE_NR,
+        max_events: int | None = None,
+    ) -> AbstractAsyncContextManager[ReplayChannel]:
+        return self._replay(persistence_id, max(from_sequence_nr, 1), to_sequence_nr, max_events)
+
+    @asynccontextmanager
+    async def _replay(
+        self, persistence_id: str, low: int, high: int, max_events: int | None
+    ) -> AsyncIterator[ReplayChannel]:
+        end = min(high, await self.highest_sequence_nr(persistence_id))
+        left = MAX_SEQUENCE_NR if max_events is None else max_events
+        async with SqliteReplay(self._database, persistence_id, low, end, left) as channel:
+            yield channel
+
+    async def highest_sequence_nr(self, persistence_id: str) -> int:
+        key = key_of(persistence_id)
+        return await self._database.run(lambda connection: read_head(connection, key).highest)
+
+    async def delete_to(self, persistence_id: str, to_sequence_nr: int) -> None:
+        key = key_of(persistence_id)
+
+        def work(connection: sqlite3.Connection) -> None:
+            head = read_head(connection, key)
+            floor = min(to_sequence_nr, head.highest)
+            if floor > head.floor:
+                head.floor = floor
+                store_head(connection, key, head)
+                connection.execute("DELETE FROM events WHERE id = ? AND nr <= ?", (key, floor))
+
+        await self._database.run(work)
+
+    @asynccontextmanager
+    async def persistence_ids(self) -> AsyncIterator[trio.abc.ReceiveChannel[str]]:  # type: ignore[override]
+        def work(connection: sqlite3.Connection) -> list[bytes]:
+            return [row[0] for row in connection.execute("SELECT id FROM heads WHERE highest > 0")]
+
+        keys = await self._database.run(work)
+        send, receive = trio.open_memory_channel[str](len(keys))
+        with send, receive:
+            for key in keys:
+                send.send_nowait(key.decode())
+            send.close()
+            yield receive
+
+
+def _prepared(write: AtomicWrite, stamp: int) -> list[str] | Rejection:
+    try:
+        return [encode_event(event, stamp) for event in write.events]
+    except SerializationError as error:
+        return Rejection(str(error), error)
+
+
+def _check_sequence_nrs(
+    connection: sqlite3.Connection, writes: Sequence[AtomicWrite], prepared: Sequence[list[str] | Rejection]
+) -> None:
+    last: dict[bytes, int] = {}
+    for write, bodies in zip(writes, prepared, strict=True):
+        key = key_of(write.persistence_id)
+        head = read_head(connection, key)
+        if isinstance(bodies, Rejection) or head.writer != str(write.writer):
+            continue
+        highest = last.get(key, head.highest)
+        if write.first_sequence_nr <= highest:
+            raise SequenceNrConflict(
+                f"{printable(write.persistence_id)}: {write.first_sequence_nr} is not above {highest}; claim the id anew"
+            )
+        last[key] = write.last_sequence_nr
+
+
+def _store(
+    connection: sqlite3.Connection, write: AtomicWrite, bodies: list[str] | Rejection, stamp: int
+) -> Rejection | WriterFenced | None:
+    key = key_of(write.persistence_id)
+    head = read_head(connection, key)
+    if head.writer != str(write.writer):
+        return WriterFenced(f"{printable(write.persistence_id)}: another writer holds the id; claim it first")
+    if isinstance(bodies, Rejection):
+        return bodies
+    if stamp < head.stamp:  # the clock was set back
+        bodies = [encode_event(event, head.stamp) for event in write.events]
+    rows = [(key, event.sequence_nr, body) for event, body in zip(write.events, bodies, strict=True)]
+    connection.executemany("INSERT INTO events VALUES (?, ?, ?)", rows)
+    head.highest = write.last_sequence_nr
+    head.stamp = max(head.stamp, stamp)
+    store_head(connection, key, head)
+    return None
+
+
+class SqliteReplay(trio.abc.ReceiveChannel[PersistentRepr]):
+    """Reads page by page, so that memory is bounded whatever the number of events."""
+
+    def __init__(self, database: Database, persistence_id: str, low: int, high: int, left: int) -> None:
+        self._database = database
+        self._persistence_id = persistence_id
+        self._low = low
+        self._high = high
+        self._left = left
+        self._page: deque[tuple[int, str]] = deque()
+        self._closed = False
+
+    async def receive(self) -> PersistentRepr:
+        await trio.lowlevel.checkpoint()
+        if self._closed:
+            raise trio.ClosedResourceError("this replay is closed")
+        if self._left > 0 and self._low <= self._high and not self._page:
+            self._page.extend(await self._database.run(self._read_page))
+        if self._left <= 0 or not self._page:
+            raise trio.EndOfChannel
+        event = decode_event(self._persistence_id, *self._page[0])
+        self._page.popleft()
+        self._low = event.sequence_nr + 1
+        self._left -= 1
+        return event
+
+    def _read_page(self, connection: sqlite3.Connection) -> list[tuple[int, str]]:
+        return connection.execute(
+            "SELECT nr, body FROM events WHERE id = ? AND nr BETWEEN ? AND ? ORDER BY nr LIMIT ?",
+            (key_of(self._persistence_id), self._low, self._high, min(PAGE, self._left)),
+        ).fetchall()
+
+    async def aclose(self) -> None:
+        self._closed = True
+        await trio.lowlevel.checkpoint()
+
+
+# --- the snapshot store ---
+
+
+class SqliteSnapshotStore(SnapshotStore):
+    """Snapshots in the same file."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        return frozenset({Capability.DURABLE, Capability.METADATA, Capability.MULTIPLE_SNAPSHOTS})
+
+    async def save(self, metadata: SnapshotMetadata, snapshot: object) -> SnapshotMetadata:
+        body = encode({"snapshot": snapshot, "metadata": metadata.metadata})
+        saved = attrs.evolve(metadata, timestamp=now())
+        row = (key_of(saved.persistence_id), saved.sequence_nr, saved.timestamp, saved.bookmark, body)
+
+        def work(connection: sqlite3.Connection) -> None:
+            connection.execute("REPLACE INTO snapshots VALUES (?, ?, ?, ?, ?)", row)
+
+        await self._database.run(work)
+        return saved
+
+    async def load(self, persistence_id: str, criteria: SelectionCriteria = LATEST) -> SelectedSnapshot | None:
+        where, bounds = _where(persistence_id, criteria)
+        query = f"SELECT nr, stamp, bookmark, body FROM snapshots WHERE {where} ORDER BY nr DESC LIMIT 1"
+        row = await self._database.run(lambda connection: connection.execute(query, bounds).fetchone())
+        if row is None:
+            return None
+        sequence_nr, stamp, bookmark, body = row
+        with _readable(persistence_id, sequence_nr):
+            fields = decode(body)
+            metadata = SnapshotMetadata(
+                persistence_id=persistence_id,
+                sequence_nr=sequence_nr,
+                timestamp=stamp,
+                metadata=fields["metadata"],
+                bookmark=bookmark,
+            )
+            return SelectedSnapshot(metadata, fields["snapshot"])
+
+    async def delete(self, metadata: SnapshotMetadata) -> None:
+        low, high = (metadata.timestamp, metadata.timestamp) if metadata.timestamp else (0, MAX_SEQUENCE_NR)
+        number = metadata.sequence_nr
+        criteria = SelectionCriteria(
+            min_sequence_nr=number, max_sequence_nr=number, min_timestamp=low, max_timestamp=high
+        )
+        await self.delete_matching(metadata.persistence_id, criteria)
+
+    async def delete_matching(self, persistence_id: str, criteria: SelectionCriteria) -> None:
+        where, bounds = _where(persistence_id, criteria)
+        await self._database.run(lambda connection: connection.execute(f"DELETE FROM snapshots WHERE {where}", bounds))
+
+
+def _where(persistence_id: str, criteria: SelectionCriteria) -> tuple[str, tuple[object, ...]]:
+    bounds = (criteria.min_sequence_nr, criteria.max_sequence_nr, criteria.min_timestamp, criteria.max_timestamp)
+    return "id = ? AND nr BETWEEN ? AND ? AND stamp BETWEEN ? AND ?", (key_of(persistence_id), *bounds)
+
+
+@contextmanager
+def _readable(persistence_id: str, sequence_nr: int) -> Iterator[None]:
+    try:
+        yield
+    except (ValueError, TypeError, KeyError) as error:
+        raise SnapshotUnreadable(f"{printable(persistence_id)}: snapshot {sequence_nr}: {error}") from error
+
+
+# --- opening ---
+
+
+@asynccontextmanager
+async def open_sqlite_journal(path: Path) -> AsyncIterator[Journal]:
+    """Open the journal in a file."""
+    async with _opened(path) as database:
+        yield SqliteJournal(database)
+
+
+@asynccontextmanager
+async def open_sqlite_snapshot_store(path: Path) -> AsyncIterator[SnapshotStore]:
+    """Open the snapshot store in a file."""
+    async with _opened(path) as database:
+        yield SqliteSnapshotStore(database)
+
+
+@asynccontextmanager
+async def _opened(path: Path) -> AsyncIterator[Database]:
+    database = Database(path)
+    try:
+        await database.open()
+        yield database
+    finally:
+        await database.close()

@@ -1,0 +1,70 @@
+"""The third-party example, a journal and a snapshot store on SQLite, keeps every promise."""
+
+import importlib.util
+import sqlite3
+import sys
+from pathlib import Path
+
+import pytest
+
+from compat_suite import Backdoor, JournalSpec, SnapshotStoreSpec
+from compat_suite.capabilities import JOURNAL, SNAPSHOT_STORE
+from kafka_persist.abc import Capability
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "sqlite_journal.py"
+
+
+def load_example():
+    spec = importlib.util.spec_from_file_location("sqlite_journal_example", EXAMPLE)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+example = load_example()
+
+
+class SqliteBackdoor(Backdoor):
+    def __init__(self, path):
+        self.path = path
+
+    def _execute(self, statement, *values):
+        connection = sqlite3.connect(self.path)
+        with connection:
+            assert connection.execute(statement, values).rowcount == 1
+        connection.close()
+
+    async def corrupt_event(self, persistence_id, sequence_nr):
+        self._execute("UPDATE events SET body = '{' WHERE id = ? AND nr = ?", persistence_id.encode(), sequence_nr)
+
+    async def corrupt_snapshot(self, persistence_id, sequence_nr):
+        self._execute("UPDATE snapshots SET body = '{' WHERE id = ? AND nr = ?", persistence_id.encode(), sequence_nr)
+
+
+class InAFile:
+    uses_threads = True
+
+    @pytest.fixture
+    def path(self, tmp_path):
+        return tmp_path / "journal.sqlite"
+
+    @pytest.fixture
+    def backdoor(self, path):
+        return SqliteBackdoor(path)
+
+
+class TestSqliteJournal(InAFile, JournalSpec):
+    capabilities = JOURNAL
+
+    @pytest.fixture
+    def open_journal(self, path):
+        return lambda: example.open_sqlite_journal(path)
+
+
+class TestSqliteSnapshotStore(InAFile, SnapshotStoreSpec):
+    capabilities = SNAPSHOT_STORE - {Capability.SNAPSHOT_FALLBACK}
+
+    @pytest.fixture
+    def open_snapshot_store(self, path):
+        return lambda: example.open_sqlite_snapshot_store(path)
