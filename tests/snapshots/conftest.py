@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
 from kafka_persist.config import SnapshotStoreConfig
 from kafka_persist.driver import Record
@@ -62,6 +62,12 @@ class Kafka:
         resource = ConfigResource(ResourceType.TOPIC, topic)
         with AdminClient({"bootstrap.servers": self.servers, "logger": RAW}) as admin:
             return {name: entry.value for name, entry in admin.describe_configs([resource])[resource].result().items()}
+
+    def alter(self, topic, setting, value):
+        change = ConfigEntry(setting, value, incremental_operation=AlterConfigOpType.SET)
+        resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[change])
+        with AdminClient({"bootstrap.servers": self.servers, "logger": RAW}) as admin:
+            admin.incremental_alter_configs([resource])[resource].result()
 
     def exists(self, topic):
         with AdminClient({"bootstrap.servers": self.servers, "logger": RAW}) as admin:
