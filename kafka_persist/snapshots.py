@@ -19,7 +19,7 @@ from typing import Final
 
 import trio
 
-from ._core.snapshot_format import encode_payload
+from ._core.snapshot_payload import encode_payload
 from ._lifecycle import Background, background
 from ._snapshots.jobs import Job, Jobs, Turns
 from ._snapshots.loading import Loader

@@ -17,8 +17,7 @@ from typing import Any, Final
 import attrs
 
 from ..errors import CorruptRecord, ForeignEvent, UnsupportedEnvelope, printable
-from ..model import MAX_SEQUENCE_NR, SnapshotMetadata
-from ..serialization import Encoded, Serializer
+from ..model import MAX_SEQUENCE_NR
 from . import cbor
 
 VERSION: Final = 1
@@ -217,40 +216,26 @@ def decode_chunk(key: bytes, value: bytes | None, persistence_id: str) -> bytes:
     return data
 
 
-# --- the payload: [[name, version, data], the same for metadata or nil, bookmark or nil] -----------------------------
+@attrs.frozen
+class IndexFields:
+    """The value of an index record; `snapshot_index_record` reads the rows."""
+
+    position: int
+    generation: int
+    rows: list[Any]
+    strange: list[Any]
 
 
-def encode_payload(serializer: Serializer, metadata: SnapshotMetadata, snapshot: object) -> bytes:
-    """Encode a snapshot with what travels with it.
+def encode_index(key: bytes, persistence_id: str, fields: IndexFields) -> bytes:
+    """Encode an index record."""
+    return seal(key, persistence_id, [fields.position, fields.generation, fields.rows, fields.strange])
+
+
+def decode_index(key: bytes, value: bytes | None, persistence_id: str) -> IndexFields:
+    """Decode an index record.
 
     Raises:
-        SerializationError: the snapshot or its metadata has no stored form.
+        StoredDataError: see `unseal`.
     """
-    opaque = None if metadata.metadata is None else _plain(serializer.dump(metadata.metadata))
-    return cbor.encode([_plain(serializer.dump(snapshot)), opaque, metadata.bookmark])
-
-
-def decode_payload(serializer: Serializer, payload: bytes, max_bytes: int) -> tuple[Any, Any, bytes | None]:
-    """Return the snapshot, its metadata, and its bookmark.
-
-    Raises:
-        StoredDataError: the bytes or a type in them cannot be read.
-    """
-    try:
-        snapshot, opaque, bookmark = cbor.decode(payload, cbor.Limits(max_bytes=max_bytes))
-        if bookmark is not None and type(bookmark) is not bytes:
-            raise CorruptRecord("the bookmark is not bytes")
-        return _load(serializer, snapshot), None if opaque is None else _load(serializer, opaque), bookmark
-    except (TypeError, ValueError) as error:
-        raise CorruptRecord(f"malformed: {printable(str(error), 200)}") from None
-
-
-def _plain(encoded: Encoded) -> list[Any]:
-    return [encoded.name, encoded.version, encoded.data]
-
-
-def _load(serializer: Serializer, fields: Any) -> Any:
-    name, version, data = fields
-    if type(name) is not str or type(version) is not int:
-        raise CorruptRecord("a payload without the name and version of its type")
-    return serializer.load(name, version, data)
+    position, generation, rows, strange = unseal(key, value, persistence_id, 4)
+    return IndexFields(natural(position), natural(generation), rows, strange)

@@ -24,21 +24,20 @@ died. They are garbage if the commit was deleted (`withdrawn`), or if they are o
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Final
+from contextlib import suppress
+from typing import Final
 
 import attrs
 
 from ..driver import Record
-from ..errors import CorruptRecord, StoredDataError
+from ..errors import StoredDataError
 from ..model import SelectionCriteria, SnapshotMetadata
 from . import snapshot_format as form
 from .selection import newest_first
-from .snapshot_format import Kind, SaveKey, natural
+from .snapshot_format import Kind, SaveKey
 
 MAX_STRANGE: Final = 1000
 """Unreadable keys that are remembered; beyond it they are counted only."""
-
-_FIELDS: Final = 4
 
 
 @attrs.define(eq=False)
@@ -179,8 +178,8 @@ class SnapshotIndex:
             self.others[key] = record.offset
 
     def _note_generation(self, record: Record) -> None:
-        found = decode_index(self.persistence_id, record)
-        if found is not None:
+        with suppress(StoredDataError):  # a damaged index record tells nothing, and nothing depends on it
+            found = form.decode_index(record.key or b"", record.value, self.persistence_id)
             self.generation = max(self.generation, found.generation)
 
     def _apply_chunk(self, key: SaveKey, index: int, record: Record) -> None:
@@ -263,69 +262,3 @@ class SnapshotIndex:
         more = len(self.strange) - 1 + self.strange_beyond
         first = next(iter(self.strange.values()))
         return f"{first}{f' (and {more} more records)' if more else ''}"
-
-
-# --- the index record ------------------------------------------------------------------------------------------------
-
-
-def encode_index(index: SnapshotIndex) -> bytes | None:
-    """Encode the index record; None where it would not tell the truth."""
-    if index.others or index.strange_beyond:
-        return None
-    rows = [_row(save) for save in index.saves.values()]
-    strange = [[key, reason] for key, reason in index.strange.items()]
-    key = form.index_key(index.digest)
-    return form.seal(key, index.persistence_id, [index.position, index.generation, rows, strange])
-
-
-def _row(save: Save) -> list[Any]:
-    key = save.key
-    chunks = None if save.chunks is None else sorted(save.chunks)
-    whole = [key.sequence_nr, key.timestamp, key.save_id, save.offset, save.generation, save.size, save.pieces]
-    return [*whole, save.first_offset, save.damage, save.withdrawn, chunks]
-
-
-def decode_index(persistence_id: str, record: Record) -> SnapshotIndex | None:
-    """Return what an index record says; None if it is none, or damaged: then the whole log tells."""
-    digest = form.digest_of(persistence_id)
-    key = form.index_key(digest)
-    if record.value is None or record.key != key:
-        return None
-    try:
-        position, generation, rows, strange = form.unseal(key, record.value, persistence_id, _FIELDS)
-        index = SnapshotIndex(persistence_id, natural(position, record.offset + 1))
-        index.generation = natural(generation)
-        index.saves = {save.key.save_id: save for save in (_save(digest, *row) for row in rows)}
-        index.strange = {bytes(strange_key): str(reason) for strange_key, reason in strange}
-    except (StoredDataError, TypeError, ValueError):
-        return None
-    return index
-
-
-def _save(
-    digest: bytes,
-    sequence_nr: Any,
-    timestamp: Any,
-    save_id: Any,
-    offset: Any,
-    generation: Any,
-    size: Any,
-    pieces: Any,
-    first_offset: Any,
-    damage: Any,
-    withdrawn: Any,
-    chunks: Any,
-) -> Save:
-    if type(save_id) is not bytes or type(damage) is not str or type(withdrawn) is not bool:
-        raise CorruptRecord("malformed")
-    return Save(
-        SaveKey(digest, natural(sequence_nr), natural(timestamp), save_id),
-        offset=natural(offset + 1) - 1,
-        generation=natural(generation),
-        size=natural(size),
-        pieces=natural(pieces, form.MAX_PIECES + 1),
-        first_offset=natural(first_offset + 1) - 1,
-        damage=damage,
-        withdrawn=withdrawn,
-        chunks=None if chunks is None else {natural(chunk, form.MAX_PIECES) for chunk in chunks},
-    )

@@ -14,8 +14,9 @@ from typing import Final
 
 import attrs
 
-from .._core.snapshot_format import decode_chunk, decode_commit, decode_payload
+from .._core.snapshot_format import decode_chunk, decode_commit
 from .._core.snapshot_index import Save
+from .._core.snapshot_payload import decode_payload
 from ..config import SnapshotStoreConfig
 from ..driver import OffsetGone, Record
 from ..errors import (

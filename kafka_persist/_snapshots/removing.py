@@ -15,7 +15,8 @@ import trio
 
 from .._core.selection import superseded
 from .._core.snapshot_format import index_key
-from .._core.snapshot_index import Save, encode_index
+from .._core.snapshot_index import Save
+from .._core.snapshot_index_record import encode_index
 from ..driver import Fate
 from ..errors import BrokerError, PersistenceError, WriteOutcomeUnknown, printable
 from .topic import Sent, SnapshotTopic
@@ -107,9 +108,11 @@ class Tidier:
             _log.warning("%s: replaced snapshots are not removed yet: %s", topic.log, error)
 
     async def _retain(self, topic: SnapshotTopic) -> None:
+        doomed = topic.index.shadowed()
         visible = topic.index.visible()
-        old = superseded((save.metadata(topic.persistence_id) for save in visible.values()), self.keep)
-        doomed = [*topic.index.shadowed(), *(visible[metadata.sequence_nr] for metadata in old)]
+        if len(visible) > self.keep:
+            old = superseded((save.metadata(topic.persistence_id) for save in visible.values()), self.keep)
+            doomed += [visible[metadata.sequence_nr] for metadata in old]
         if doomed:
             sent = await withdraw(topic, doomed)
             await topic.learn(sent)

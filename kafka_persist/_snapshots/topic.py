@@ -9,7 +9,8 @@ import attrs
 import trio
 
 from .._core.snapshot_format import digest_of
-from .._core.snapshot_index import SnapshotIndex, decode_index
+from .._core.snapshot_index import SnapshotIndex
+from .._core.snapshot_index_record import decode_index
 from ..config import SnapshotStoreConfig
 from ..driver import Ack, Driver, Fate, Log, LogRange, Record, TopicSpec
 

@@ -37,11 +37,16 @@ class Kafka:
 
     def produce(self, topic, key, value):
         """Append one record; return its offset."""
+        return self.produce_many(topic, [(key, value)])[0]
+
+    def produce_many(self, topic, records):
+        """Append records, keys and values; return their offsets."""
         offsets = []
         with Producer({"bootstrap.servers": self.servers, "logger": RAW}) as client:
-            client.produce(topic, value, key, 0, on_delivery=lambda _error, message: offsets.append(message.offset()))
+            for key, value in records:
+                client.produce(topic, value, key, 0, on_delivery=lambda _error, done: offsets.append(done.offset()))
             client.flush(30)
-        return offsets[0]
+        return offsets
 
     def records(self, topic):
         """Everything that a topic holds."""

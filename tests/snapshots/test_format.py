@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from kafka_persist._core import snapshot_format as form
 from kafka_persist._core.snapshot_format import Commit, Kind, SaveKey
+from kafka_persist._core.snapshot_payload import decode_payload, encode_payload
 from kafka_persist.errors import CorruptRecord, ForeignEvent, StoredDataError, UnsupportedEnvelope
 from kafka_persist.model import MAX_SEQUENCE_NR, SnapshotMetadata
 from kafka_persist.serialization import Serializer
@@ -122,14 +123,14 @@ def test_a_value_of_a_later_format_says_so():
 
 def test_a_payload_brings_metadata_and_bookmark_back():
     metadata = SnapshotMetadata(persistence_id="id", sequence_nr=1, metadata={"a": [1]}, bookmark=b"here")
-    payload = form.encode_payload(Serializer(), metadata, {"state": [1]})
-    assert form.decode_payload(Serializer(), payload, 1000) == ({"state": [1]}, {"a": [1]}, b"here")
+    payload = encode_payload(Serializer(), metadata, {"state": [1]})
+    assert decode_payload(Serializer(), payload, 1000) == ({"state": [1]}, {"a": [1]}, b"here")
 
 
 @given(st.binary(max_size=60))
 def test_any_payload_is_read_or_refused(payload):
     try:
-        form.decode_payload(Serializer(), payload, 1000)
+        decode_payload(Serializer(), payload, 1000)
     except StoredDataError:
         return
 
@@ -138,10 +139,10 @@ def test_the_deepest_payload_that_may_be_written_can_be_read():
     deep = []
     for _ in range(200):
         try:
-            payload = form.encode_payload(Serializer(), SnapshotMetadata(persistence_id="i", sequence_nr=0), deep)
+            payload = encode_payload(Serializer(), SnapshotMetadata(persistence_id="i", sequence_nr=0), deep)
         except ValueError:
             break
-        assert form.decode_payload(Serializer(), payload, 10_000)[0] == deep
+        assert decode_payload(Serializer(), payload, 10_000)[0] == deep
         deep = [deep]
     else:
         pytest.fail("no limit of depth")

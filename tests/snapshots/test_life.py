@@ -186,7 +186,7 @@ async def test_a_snapshot_is_what_it_was_when_save_was_called(compacted_log, ope
     async with open_on(log) as store:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(store.save, of(1), state)
-            await trio.lowlevel.checkpoint()
+            await until(lambda: log.specs)
             state["count"] = 2
         assert (await store.load("id")).snapshot == {"count": 1}
 

@@ -9,7 +9,8 @@ import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kafka_persist._core.snapshot_index import SnapshotIndex, decode_index, encode_index
+from kafka_persist._core.snapshot_index import SnapshotIndex
+from kafka_persist._core.snapshot_index_record import decode_index, encode_index
 from kafka_persist.driver import Record
 from kafka_persist.errors import PersistenceError, SnapshotUnreadable
 from kafka_persist.memory import MemoryBackend, open_memory_snapshot_store

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import random
+import uuid
 
 import attrs
 import pytest
 import trio
 
-from kafka_persist._core.snapshot_format import Kind, parse_key
+from kafka_persist._core.snapshot_format import Commit, Kind, SaveKey, digest_of, encode_commit, parse_key
+from kafka_persist._core.snapshot_payload import encode_payload
 from kafka_persist.abc import Capability
 from kafka_persist.config import TopicsConfig
 from kafka_persist.errors import BrokerError, SerializationError, TopicMissing, TopicSettingsRefused, UsageError
@@ -84,6 +86,14 @@ async def test_ten_megabytes_go_through_a_broker_with_default_settings(kafka, na
     chunks = [record for record in records if parse_key(record.key).kind is Kind.CHUNK]
     assert len(chunks) == 12
     assert max(len(record.key) + len(record.value or b"") for record in records) < BROKER_DEFAULT
+
+
+def commit_of(name, number):
+    """Key and value of a whole snapshot, as a store writes it."""
+    metadata = SnapshotMetadata(persistence_id=name, sequence_nr=number)
+    payload = encode_payload(Serializer(), metadata, f"s-{number}")
+    key = SaveKey(digest_of(name), number, number, uuid.uuid4().bytes).commit()
+    return key, encode_commit(key, name, Commit(number, len(payload), 0, 0, payload))
 
 
 @pytest.mark.parametrize("distance", [-300, -1, 0, 1, 300])
@@ -193,7 +203,8 @@ async def test_a_thousand_snapshots_of_one_id(kafka, name, shelf_of):
     """Any of them can be loaded, and all can be deleted at once."""
     async with kafka.open(keep=1000) as store:
         shelf = shelf_of(store, name)
-        await shelf.save(*range(1, 1001))
+        await shelf.save(1)
+        kafka.produce_many(f"snapshot-{name}", [commit_of(name, number) for number in range(2, 1001)])
         assert await shelf.load() == (1000, "s-1000")
         assert await shelf.load(max_sequence_nr=500) == (500, "s-500")
         assert await shelf.load(max_sequence_nr=1) == (1, "s-1")
