@@ -3,6 +3,7 @@
     persistence, entity, view     entities that recover and persist, views that follow them: `open_persistence`
     journal, snapshots, memory    stores of events and snapshots, in Kafka and in memory: `open_journal`, ...
     abc, model, errors            the contract of a store, its records, everything that can go wrong
+    publishing                    which user-defined topics events go to
     config, serialization, naming settings, types of payloads, names of topics
     _core, _kafka, _zookeeper     pure rules; the only importers of librdkafka's client; of ZooKeeper's
 
@@ -32,6 +33,7 @@ from .errors import ConfigError as ConfigError
 from .errors import ConnectError as ConnectError
 from .errors import CorruptRecord as CorruptRecord
 from .errors import EntityAlreadyOpen as EntityAlreadyOpen
+from .errors import EventMappingFailed as EventMappingFailed
 from .errors import EventRejected as EventRejected
 from .errors import EventsDeleted as EventsDeleted
 from .errors import EvolveFailed as EvolveFailed
@@ -43,6 +45,7 @@ from .errors import JournalTruncated as JournalTruncated
 from .errors import PayloadUnreadable as PayloadUnreadable
 from .errors import PersistenceError as PersistenceError
 from .errors import PersistenceIdCollision as PersistenceIdCollision
+from .errors import PublicationPending as PublicationPending
 from .errors import RecoveryStalled as RecoveryStalled
 from .errors import SequenceNrConflict as SequenceNrConflict
 from .errors import SerializationError as SerializationError
@@ -76,6 +79,11 @@ from .model import SnapshotMetadata as SnapshotMetadata
 from .persistence import Persistence as Persistence
 from .persistence import open_persistence as open_persistence
 from .persistence import open_persistence_on as open_persistence_on
+from .publishing import DefaultEventTopicMapper as DefaultEventTopicMapper
+from .publishing import EmptyEventTopicMapper as EmptyEventTopicMapper
+from .publishing import EventTopicMapper as EventTopicMapper
+from .publishing import PendingReport as PendingReport
+from .publishing import PublishingStatistics as PublishingStatistics
 from .serialization import Encoded as Encoded
 from .serialization import Serializer as Serializer
 from .serialization import Upcaster as Upcaster

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import attrs
 
-from .errors import JournalHeadLost
+from .errors import JournalHeadLost, UnsupportedOperation
 
 
 class OffsetGone(JournalHeadLost):
@@ -184,3 +184,26 @@ class Driver(abc.ABC):
     @abc.abstractmethod
     async def existing_topics(self, names: Iterable[str]) -> frozenset[str]:
         """Return those of `names` that exist."""
+
+    async def topic_names(self) -> Sequence[str]:
+        """Return the names of all topics that this principal may see.
+
+        Raises:
+            UnsupportedOperation: this driver cannot list topics.
+        """
+        raise UnsupportedOperation(f"{type(self).__name__} cannot list topics")
+
+    def forget_topics(self, names: Iterable[str]) -> None:  # noqa: B027 - only drivers that remember need it
+        """Let `ensure_topics` ask again for these: a record for them was refused."""
+
+
+class EventSink(abc.ABC):
+    """Writes to user-defined topics. All methods are called from the Trio thread."""
+
+    @abc.abstractmethod
+    def submit(self, topic: str, key: bytes, value: bytes, on_ack: Callable[[Ack], None]) -> None:
+        """Hand a record over; it goes to the partition that belongs to `key`.
+
+        Records with the same topic and key land in the order of the calls. `on_ack` is called exactly once, later, on
+        the Trio thread, and must not raise; this method neither raises nor calls it before it returns.
+        """

@@ -89,6 +89,10 @@ class EventRejected(UsageError, ValueError):  # noqa: N818
         self.rejection = rejection
 
 
+class EventMappingFailed(UsageError, ValueError):  # noqa: N818
+    """The `EventTopicMapper` raised, or named a topic that no user-defined topic may be. The write is rejected."""
+
+
 class StoreClosed(UsageError, trio.ClosedResourceError):  # noqa: N818
     """The journal, store, entity or view was used after its ``async with`` block ended."""
 
@@ -154,6 +158,12 @@ class TopicMissing(BrokerError, LookupError):  # noqa: N818
 
 class RecoveryStalled(BrokerError, TimeoutError):  # noqa: N818
     """Reading made no progress within the configured time although the log has more records."""
+
+    retriable = True
+
+
+class PublicationPending(BrokerError):  # noqa: N818
+    """Events are stored, but not in their user-defined topics yet; what needs them there was not done."""
 
     retriable = True
 

@@ -13,32 +13,29 @@ from functools import partial
 from typing import Final
 from uuid import UUID
 
-import attrs
 import trio
 
-from ._core.chain import Chain
-from ._core.envelope import encode_entry
+from ._core.chain import Chain, Head
 from ._journal import bookmark as bookmarks
 from ._journal.batch import Batch, Item
+from ._journal.encoding import Encoder, check_numbers
 from ._journal.gate import Gate
 from ._journal.idlog import IdLog, Tools
 from ._journal.layout import TopicPerId
 from ._journal.registry import Registry
 from ._journal.replay import Source, Window, served, streamed
 from ._lifecycle import Background, background
+from ._publishing.wiring import NoSink, Publishing, make_desk, make_mapping
 from .abc import Capability, Journal, ReplayChannel
 from .config import JournalConfig
 from .driver import Driver
 from .errors import (
     BrokerError,
-    SequenceNrConflict,
-    SerializationError,
     StoreClosed,
     TopicMissing,
-    UsageError,
-    printable,
 )
-from .model import MAX_SEQUENCE_NR, AtomicWrite, PersistentRepr, Rejection, check_persistence_id
+from .model import MAX_SEQUENCE_NR, AtomicWrite, Rejection, check_persistence_id
+from .publishing import EventTopicMapper, PendingReport
 from .serialization import Serializer, default_serializer
 
 _log = logging.getLogger("kafka_persist.journal")
@@ -63,39 +60,56 @@ CAPABILITIES: Final = frozenset(
 
 @asynccontextmanager
 async def open_journal(
-    config: JournalConfig | None = None, *, serializer: Serializer | None = None
+    config: JournalConfig | None = None,
+    *,
+    serializer: Serializer | None = None,
+    event_topic_mapper: EventTopicMapper | None = None,
 ) -> AsyncIterator[KafkaJournal]:
     """Open a journal whose events live in Kafka.
 
     Args:
         config: where and how; by default the reference configuration.
         serializer: the registry of payload types; by default plain data only.
+        event_topic_mapper: which user-defined topics an event goes to; by default the one that `config` names.
 
     Raises:
+        ConfigError: the mapper that `config` names cannot be loaded.
         ConnectError: no broker answered within ``config.connect_timeout``.
         AuthenticationError: the credentials or certificates were refused.
 
-    Leaving the block waits for writes that were handed over (at most ``config.delivery_timeout``), then ends every
-    thread and connection. Cancelled, it does the same without waiting for answers: such writes are unknown.
+    Leaving the block waits for writes that were handed over, and for their publication (at most
+    ``config.delivery_timeout`` each), then ends every thread and connection. Cancelled, it does the same without waiting
+    for answers: such writes are unknown.
     """
     from ._kafka.driver import open_driver
+    from ._kafka.event_sink import open_event_sink
 
     config = config or JournalConfig()
-    async with (
-        open_driver(config) as driver,
-        open_journal_on(driver, config, serializer=serializer) as journal,
-    ):
-        yield journal
+    mapping = make_mapping(config, event_topic_mapper)
+    async with AsyncExitStack() as stack:
+        driver = await stack.enter_async_context(open_driver(config))
+        sink = NoSink() if mapping.empty else await stack.enter_async_context(open_event_sink(config))
+        opened = open_journal_on(driver, config, serializer=serializer, publishing=Publishing(mapping, sink))
+        yield await stack.enter_async_context(opened)
 
 
 @asynccontextmanager
 async def open_journal_on(
-    driver: Driver, config: JournalConfig | None = None, *, serializer: Serializer | None = None
+    driver: Driver,
+    config: JournalConfig | None = None,
+    *,
+    serializer: Serializer | None = None,
+    publishing: Publishing | None = None,
 ) -> AsyncIterator[KafkaJournal]:
-    """Open the same journal on any `Driver`: a simulated log, or a driver that is shared."""
+    """Open the same journal on any `Driver`: a simulated log, or a driver that is shared.
+
+    Without `publishing` nothing is published, and the journal's records say nothing about it.
+    """
     config = config or JournalConfig()
     async with background("the journal") as tasks:
-        journal = KafkaJournal(driver, config, serializer or default_serializer(), tasks)
+        journal = KafkaJournal(driver, config, serializer or default_serializer(), tasks, publishing)
+        if config.event_producer.publish_pending:
+            tasks.spawn(journal.sweep_at_start)
         try:
             yield journal
         finally:
@@ -105,16 +119,47 @@ async def open_journal_on(
 class KafkaJournal(Journal):
     """A journal over a `Driver`; opened by `open_journal`."""
 
-    def __init__(self, driver: Driver, config: JournalConfig, serializer: Serializer, tasks: Background) -> None:
+    def __init__(
+        self,
+        driver: Driver,
+        config: JournalConfig,
+        serializer: Serializer,
+        tasks: Background,
+        publishing: Publishing | None = None,
+    ) -> None:
         self._driver = driver
         self._config = config
         self._serializer = serializer
         self._tasks = tasks
         self._closed = False
         self._layout = TopicPerId(config)
-        self._max_entries = min(config.max_record_bytes, driver.max_record_bytes) - ENVELOPE_OVERHEAD
-        self._tools = Tools(driver=driver, spawn=tasks.spawn, max_record_bytes=self._max_entries)
+        max_entries = min(config.max_record_bytes, driver.max_record_bytes) - ENVELOPE_OVERHEAD
         self._ids = Registry(self._make_log, config.max_cached_ids)
+        self._desk = make_desk(
+            publishing,
+            driver=driver,
+            config=config,
+            layout=self._layout,
+            ids=self._ids,
+            serializer=serializer,
+            spawn=tasks.spawn,
+            read=self._read_again,
+            look=self._look_in_turn,
+        )
+        self.publishing_statistics, self.sweep_at_start = self._desk.statistics, self._desk.sweep_at_start
+        self._tools = Tools(
+            driver=driver,
+            spawn=tasks.spawn,
+            max_record_bytes=max_entries,
+            on_stored=self._desk.on_stored,
+        )
+        self._encoder = Encoder(
+            serializer=serializer,
+            log_of=self._ids.get,
+            topics_of=self._desk.topics_of,
+            max_event_bytes=config.max_event_bytes,
+            max_write_bytes=max_entries,
+        )
         self._gate = Gate(config.max_waiting_writes)
 
     def __repr__(self) -> str:
@@ -145,13 +190,15 @@ class KafkaJournal(Journal):
         idlog = self._ids.get(check_persistence_id(persistence_id))
         await self._driver.ensure_topics([self._layout.spec_of(idlog.log)])
         async with idlog.turn():
-            return await idlog.claim(writer.bytes)
+            highest = await idlog.claim(writer.bytes)
+        self._desk.claimed(idlog)
+        return highest
 
     async def write(self, writes: Sequence[AtomicWrite]) -> Sequence[Rejection | None]:
         """See `Journal.write`."""
         self._check_open()
         await trio.lowlevel.checkpoint_if_cancelled()
-        batch = self._encode(writes)
+        batch = self._encoder.encode(writes)
         if not batch.items:
             await trio.lowlevel.checkpoint()
             return batch.answer()
@@ -163,6 +210,7 @@ class KafkaJournal(Journal):
             await batch.wait()
         finally:
             self._gate.leave()
+        await self._desk.published(writes, batch.items)
         return batch.answer()
 
     def _strangers(self, writes: Sequence[AtomicWrite]) -> list[IdLog]:
@@ -178,46 +226,6 @@ class KafkaJournal(Journal):
                 await self._look(idlog)
             hand_over()
 
-    def _encode(self, writes: Sequence[AtomicWrite]) -> Batch:
-        """Turn payloads into bytes now, so that later changes to them do not matter; note the rejections."""
-        batch = Batch(len(writes))
-        for index, write in enumerate(writes):
-            if not isinstance(write, AtomicWrite):
-                raise UsageError(f"write() takes AtomicWrite objects, not {type(write).__name__}")
-            idlog = self._ids.get(write.persistence_id)
-            try:
-                entries = [self._encode_event(event, idlog) for event in write.events]
-            except SerializationError as error:
-                batch.results[index] = Rejection(str(error), error)
-                continue
-            size = sum(map(len, entries))
-            if (rejection := self._too_large(write, entries, size)) is not None:
-                batch.results[index] = rejection
-                continue
-            first, last = write.first_sequence_nr, write.last_sequence_nr
-            batch.add(Item(batch, index, write.writer.bytes, first, last, entries, size))
-        return batch
-
-    def _encode_event(self, event: PersistentRepr, idlog: IdLog) -> bytes:
-        if not event.timestamp:
-            event = attrs.evolve(event, timestamp=idlog.timestamp())
-        return encode_entry(event, self._serializer.dump(event.payload))
-
-    def _too_large(self, write: AtomicWrite, entries: Sequence[bytes], size: int) -> Rejection | None:
-        limit = self._config.max_event_bytes
-        for event, entry in zip(write.events, entries, strict=True):
-            if len(entry) > limit:
-                return Rejection(
-                    f"event {event.sequence_nr} of {printable(write.persistence_id)} has {len(entry)} bytes; the limit "
-                    f"is {limit} (max-event-bytes)"
-                )
-        if size > self._max_entries:
-            return Rejection(
-                f"an atomic write of {printable(write.persistence_id)} has {size} bytes; one record holds "
-                f"{self._max_entries} (max-record-bytes)"
-            )
-        return None
-
     def _hand_over(self, writes: Sequence[AtomicWrite], batch: Batch) -> None:
         """Give the writes to their ids' logs, all or (a wrong sequence number) none."""
         self._check_open()
@@ -228,7 +236,7 @@ class KafkaJournal(Journal):
         for idlog, items in groups.items():
             refusal = idlog.refusal(items[0].writer)
             if refusal is None:
-                _check_numbers(idlog, items)
+                check_numbers(idlog, items)
                 accepted.append((idlog, items))
             else:
                 for item in items:
@@ -274,7 +282,17 @@ class KafkaJournal(Journal):
             head = (await self._look(idlog)).head
             window = window.within(head)
             recent = idlog.take_recent(window.low)
-        source = Source(
+        source = self._source(idlog, head, window)
+        if window.empty or recent is not None:
+            with served(source, window, recent or ()) as channel:
+                yield channel
+        else:
+            async with streamed(source, window, self._tasks.spawn) as channel:
+                yield channel
+        idlog.followed = head
+
+    def _source(self, idlog: IdLog, head: Head, window: Window) -> Source:
+        return Source(
             driver=self._driver,
             log=idlog.log,
             target=head,
@@ -282,12 +300,15 @@ class KafkaJournal(Journal):
             serializer=self._serializer,
             look=lambda: self._look_in_turn(idlog),
         )
-        if window.empty or recent is not None:
-            with served(source, window, recent or ()) as channel:
-                yield channel
-        else:
-            async with streamed(source, window, self._tasks.spawn) as channel:
-                yield channel
+
+    @asynccontextmanager
+    async def _read_again(self, idlog: IdLog, from_nr: int) -> AsyncIterator[ReplayChannel]:
+        """The publisher's replay; it leaves what a recovery has read to the entity."""
+        head = (await self._look_in_turn(idlog)).head
+        window = Window(low=from_nr, high=MAX_SEQUENCE_NR, limit=None).within(head)
+        source = self._source(idlog, head, window)
+        async with streamed(source, window, self._tasks.spawn) as channel:
+            yield channel
 
     async def _look_in_turn(self, idlog: IdLog) -> Chain:
         async with idlog.turn():
@@ -303,7 +324,7 @@ class KafkaJournal(Journal):
     async def delete_to(self, persistence_id: str, to_sequence_nr: int) -> None:
         """See `Journal.delete_to`.
 
-        The floor is a record of the chain and holds at once. The log is cut behind it as far as whole records allow;
+        Events that are not published yet are published first. The floor is a record of the chain and holds at once. The log is cut behind it as far as whole records allow;
         if the broker refuses that, the deleted events stay invisible and a warning is logged.
         """
         self._check_open()
@@ -312,6 +333,8 @@ class KafkaJournal(Journal):
             chain = await self._look(idlog)
             if to_sequence_nr <= chain.head.floor or not chain.head.highest:
                 return
+        await self._desk.before_deleting(idlog, min(to_sequence_nr, chain.head.highest))
+        async with idlog.turn():
             cut = await idlog.delete_to(to_sequence_nr)
         if cut is not None:
             await self._cut(idlog, cut)
@@ -333,6 +356,25 @@ class KafkaJournal(Journal):
         """See `Journal.resume_from`."""
         self._ids.get(check_persistence_id(persistence_id)).hint = bookmarks.from_bytes(bookmark)
 
+    # --- publishing ----------------------------------------------------------------------------------------------
+
+    async def publish_pending(self, persistence_ids: Iterable[str] | None = None) -> PendingReport:
+        """Publish the events that dead processes stored and did not publish.
+
+        An id that is claimed again publishes what it lacks by itself; this is for the others. An event may be published
+        twice if its own process is still at it.
+
+        Args:
+            persistence_ids: which ids; by default all of the journal, found by their topics. Each one's log is read.
+
+        Raises:
+            PublicationPending: some events are still not published after ``config.delivery_timeout``.
+            StoredDataError, BrokerError: a log cannot be read.
+            UnsupportedOperation: this journal publishes nothing, or its driver cannot list topics.
+        """
+        self._check_open()
+        return await self._desk.publish_pending(persistence_ids)
+
     # --- life ----------------------------------------------------------------------------------------------------
 
     async def close(self) -> None:
@@ -341,6 +383,7 @@ class KafkaJournal(Journal):
         for idlog in self._ids.busy():
             async with idlog.turn():
                 pass
+        await self._desk.close()
 
     def _check_open(self) -> None:
         if self._closed:
@@ -348,22 +391,6 @@ class KafkaJournal(Journal):
 
     def _make_log(self, persistence_id: str) -> IdLog:
         return IdLog(persistence_id, self._layout.log_of(persistence_id), self._tools)
-
-
-def _check_numbers(idlog: IdLog, items: Iterable[Item]) -> None:
-    """Refuse numbers that are used already.
-
-    Raises:
-        SequenceNrConflict: with the number that would be next.
-    """
-    highest = idlog.reserved
-    for item in items:
-        if item.first <= highest:
-            raise SequenceNrConflict(
-                f"{printable(idlog.chain.persistence_id)}: a write starts at sequence number {item.first}, but "
-                f"{highest} is used already; the next one is {highest + 1}. Nothing of this call was stored"
-            )
-        highest = item.last
 
 
 def _nothing() -> None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
+from ..model import MAX_PERSISTENCE_ID_LENGTH
 from ..naming import DEFAULT_SNAPSHOT_PREFIX, collision_key, topic_name
 from .clients import merge
 from .fields import topic_prefix, whole, wrong
 from .parts import MAX_BYTES, EventProducerConfig
-from .stores import MAX_RECORD_BYTES, MIB, StoreConfig
+from .stores import BROKER_MAX_MESSAGE_BYTES, MAX_RECORD_BYTES, MIB, RECORD_OVERHEAD_BYTES, StoreConfig
+
+PUBLISHED_OVERHEAD_BYTES: Final = 8 * MAX_PERSISTENCE_ID_LENGTH + RECORD_OVERHEAD_BYTES
+"""What a published event may have more than the journal's record: the persistence id, as key and in the value."""
 
 
 @attrs.frozen(kw_only=True)
@@ -72,8 +76,25 @@ class JournalConfig(StoreConfig):
         A ``transactional.id`` for "exactly-once" is left to the caller: it needs one per publisher.
         """
         mode = self.event_producer.mode
-        owned = {**self._writing(idempotent=mode != "fire-and-forget"), "partitioner": "murmur2_random"}
+        owned = {
+            **self._writing(idempotent=mode != "fire-and-forget"),
+            "message.max.bytes": self.max_record_bytes + PUBLISHED_OVERHEAD_BYTES,
+            "partitioner": "murmur2_random",
+        }
         tuning: dict[str, Any] = {"acks": 0 if mode == "fire-and-forget" else "all"}
+        if mode == "at-least-once":  # no event is given up while later ones of its id go on
+            owned["delivery.timeout.ms"] = 0
         if mode == "exactly-once":  # a transaction must outlive its writes: librdkafka refuses less
             tuning["transaction.timeout.ms"] = max(60_000, owned["delivery.timeout.ms"])
         return self._properties(merge(tuning, self.event_producer.properties), owned)
+
+    def event_topic_settings(self) -> dict[str, str]:
+        """Return the settings of a new user-defined topic, Kafka's names and texts.
+
+        How long it keeps events is the broker's default, or what the topic's owner sets.
+        """
+        largest = self.max_record_bytes + PUBLISHED_OVERHEAD_BYTES
+        return {
+            "cleanup.policy": "delete",
+            "segment.index.bytes": str(self.topics.segment_index_bytes),
+        } | ({"max.message.bytes": str(largest)} if largest > BROKER_MAX_MESSAGE_BYTES else {})

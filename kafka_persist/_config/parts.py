@@ -137,11 +137,18 @@ class EventProducerConfig:
         topic_mapper_class: which topics an event goes to: ``package.module:ClassName``.
         mode: "at-least-once" (nothing is lost, a crash may repeat events), "exactly-once" (transactions), or
             "fire-and-forget" (the original's: nothing is waited for, events may be lost).
+        await_publication: whether a write returns only when its events are in their topics, too.
+        publish_pending: whether opening a journal publishes what dead processes left, of all ids (reads every journal
+            topic once).
+        partitions: partitions of a new user-defined topic; -1 is the broker's default.
         properties: librdkafka's properties of the publisher, over the defaults.
     """
 
     topic_mapper_class: str = DEFAULT_MAPPER
     mode: PublishingMode = attrs.field(default="at-least-once", validator=one_of(MODES))
+    await_publication: bool = attrs.field(default=False, validator=flag)
+    publish_pending: bool = attrs.field(default=False, validator=flag)
+    partitions: int = attrs.field(default=-1, validator=[whole(-1, 100_000), _not_zero])
     properties: Mapping[str, Any] = attrs.field(
         factory=Properties, converter=event_producer_section, validator=properties_of("event producer")
     )

@@ -26,7 +26,7 @@ DEFAULT_BOOTSTRAP_SERVERS: Final = "localhost:9092"
 RECORD_OVERHEAD_BYTES: Final = 1024
 """What the client and the protocol put around one record, generously."""
 
-_BROKER_DEFAULT_MAX_MESSAGE_BYTES = 1_048_588
+BROKER_MAX_MESSAGE_BYTES = 1_048_588
 MAX_RECORD_BYTES = 100_000_000
 MIB = 1024 * 1024
 
@@ -147,7 +147,7 @@ class StoreConfig:
         ``max.message.bytes`` is among them where the broker's default would refuse the largest record.
         """
         needed = self.max_record_bytes + RECORD_OVERHEAD_BYTES
-        derived = {"max.message.bytes": str(needed)} if needed > _BROKER_DEFAULT_MAX_MESSAGE_BYTES else {}
+        derived = {"max.message.bytes": str(needed)} if needed > BROKER_MAX_MESSAGE_BYTES else {}
         return (
             derived
             | dict(self.topics.settings)

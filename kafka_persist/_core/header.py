@@ -127,6 +127,11 @@ def decode_envelope(value: bytes | None, where: str) -> Envelope:
     return Envelope(_KINDS[kind], author, writer, epoch, prev_offset, prev_author, found, entries)
 
 
+def is_record(value: bytes | None) -> bool:
+    """Whether a value looks like a journal record of this format; nothing of it is checked."""
+    return value is not None and value[:3] == _HEAD
+
+
 def _state(state: Any, kind: int, where: str) -> IdState:
     if type(state) is not list or len(state) != 5:
         refuse(where, "the state of an id is malformed")

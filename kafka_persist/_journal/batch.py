@@ -93,6 +93,7 @@ class Item:
         last: its last sequence number.
         entries: its encoded events.
         size: their bytes.
+        topics: the user-defined topics of each event; () if none has any.
         handed_over: it is, or was, in a record given to the driver.
         withdrawn: its call was cancelled before the hand-over.
         alone: must not share a record (one that it shared was refused for its size).
@@ -105,6 +106,7 @@ class Item:
     last: int
     entries: list[bytes]
     size: int
+    topics: Sequence[tuple[str, ...]] = ()
     handed_over: bool = False
     withdrawn: bool = False
     alone: bool = False

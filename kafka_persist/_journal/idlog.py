@@ -62,12 +62,14 @@ class Tools:
         spawn: starts ``async_fn(*args)`` in the journal's nursery; False if that is closed.
         max_record_bytes: the largest sum of entries that one record may hold.
         recent_bytes: how much of a recovery is kept for the replay that follows.
+        on_stored: told of the writes that count; None if nothing is published.
     """
 
     driver: Driver
     spawn: Callable[..., bool]
     max_record_bytes: int
     recent_bytes: int = 256 * 1024
+    on_stored: Callable[[IdLog, Sequence[Item]], None] | None = None
     _prefix: bytes = attrs.field(factory=lambda: uuid.uuid4().bytes, init=False)
     _numbers: Iterator[int] = attrs.field(factory=itertools.count, init=False)
 
@@ -101,11 +103,14 @@ class IdLog:
         "_tools",
         "chain",
         "failure",
+        "followed",
         "fresh",
         "hint",
         "last_timestamp",
         "log",
         "mark",
+        "outbox",
+        "published",
         "recent",
     )
 
@@ -120,8 +125,14 @@ class IdLog:
         """A head that a snapshot remembers, not compared with the log yet."""
         self.mark: Head | None = None
         """The same, found in the log: replays of what came later may begin there."""
+        self.followed: Head | None = None
+        """The head at which the last replay ended: whoever follows the id goes on there."""
         self.recent: Recent | None = None
         self.last_timestamp = 0
+        self.published = 0
+        """Events up to this number are in their user-defined topics; the next record says so."""
+        self.outbox: object = None
+        """The publisher's."""
         self._tools = tools
         self._queue: deque[Item | _Turn] = deque()
         self._busy = False
@@ -222,7 +233,7 @@ class IdLog:
                 item.settle(_copy(refusal))
             return False
         entries = join_entries([entry for item in items for entry in item.entries])
-        envelope = rule.events_envelope(self.chain, items[0].first, items[-1].last, entries)
+        envelope = rule.events_envelope(self.chain, items[0].first, items[-1].last, entries, self._mark_of(items))
         for item in items:
             item.handed_over = True
         self._busy = True
@@ -231,6 +242,13 @@ class IdLog:
         sent = _Sent(self._tools.new_key(), envelope, items)
         self._tools.driver.submit(self.log, sent.key, encode_envelope(envelope), partial(self._on_ack, sent))
         return True
+
+    def _mark_of(self, items: Sequence[Item]) -> int:
+        """Up to where events are published when this record counts: its own, too, if they go to no topic."""
+        nothing_missing = max(self.published, self.chain.head.published) == self.chain.head.highest
+        if nothing_missing and self._tools.on_stored is not None and not any(item.topics for item in items):
+            return items[-1].last
+        return self.published
 
     def _on_ack(self, sent: _Sent, ack: Ack) -> None:
         """Delivery report: the usual case here, everything else in a task that may read the log."""
@@ -246,6 +264,8 @@ class IdLog:
         for item in items:
             item.settle(_copy(result))
         self._pump()
+        if result is None and self._tools.on_stored is not None:
+            self._tools.on_stored(self, items)
 
     async def _resolve(self, sent: _Sent, ack: Ack) -> None:
         """Decide what became of a record whose report leaves a question, and go on."""
@@ -347,10 +367,10 @@ class IdLog:
         if hint is None:
             return
         scan = await self._tools.driver.scan(self.log, hint.offset, hint.offset + 1)
+        self.hint = None  # also where it is refused: whoever asks again wants the log as it is
         if scan.range.start <= hint.offset:
             check_bookmark(hint, scan, str(self.log))
             self.mark = hint
-        self.hint = None
         self.chain = self._chain_at(hint)
 
     def _chain_at(self, head: Head) -> Chain:
@@ -358,8 +378,9 @@ class IdLog:
 
     def start_of_replay(self, low: int) -> Chain:
         """Where judging may begin for a replay from number `low` on."""
-        if self.mark is not None and low > self.mark.highest:
-            return self._chain_at(self.mark)
+        known = [mark for mark in (self.followed, self.mark) if mark is not None and low > mark.highest]
+        if known:
+            return self._chain_at(max(known, key=lambda mark: mark.offset))
         return Chain(self.chain.persistence_id)
 
     def take_recent(self, low: int) -> Sequence[Counted] | None:
@@ -377,7 +398,7 @@ class IdLog:
         """
         for _ in range(CLAIM_ATTEMPTS):
             await self.refresh()
-            if await self._append(rule.claim_envelope(self.chain, writer)) is not None:
+            if await self._append(rule.claim_envelope(self.chain, writer, self.published)) is not None:
                 self.failure = ""
                 return self.chain.head.highest
         raise WriterFenced(
@@ -394,7 +415,7 @@ class IdLog:
             if to <= self.chain.head.floor:
                 return None
             cut = await self._plan_cut(to)
-            where = await self._append(rule.delete_envelope(self.chain, author, cut.floor))
+            where = await self._append(rule.delete_envelope(self.chain, author, cut.floor, self.published))
             if where is not None:
                 return await self._confirmed(where, author) if cut.offset is None else cut.offset
         raise BrokerError(
@@ -410,6 +431,17 @@ class IdLog:
             except (BrokerError, WriteOutcomeUnknown):
                 return None  # the floor holds; what it hides stays on disk until the next deletion
         return where if CUT_OFF < where < self.chain.head.offset else None
+
+    @property
+    def unsaved(self) -> bool:
+        """More events are published than the log says."""
+        return self.published > self.chain.head.published
+
+    async def save_mark(self) -> None:
+        """Record how far events are published, in a delete record that deletes nothing. Call it within a turn."""
+        if self.unsaved:
+            floor = self.chain.head.floor
+            await self._append(rule.delete_envelope(self.chain, uuid.uuid4().bytes, floor, self.published))
 
     async def _plan_cut(self, to_sequence_nr: int) -> Cut:
         if to_sequence_nr >= self.chain.head.highest:

@@ -40,6 +40,14 @@ class Registry:
         """Those with anything in flight or waiting."""
         return [log for log in self._logs.values() if not log.idle]
 
+    def all(self) -> list[IdLog]:
+        """All that are known."""
+        return list(self._logs.values())
+
+    def has_topic(self, topic: str) -> bool:
+        """Whether one of them is in this topic."""
+        return any(log.log.topic == topic for log in self._logs.values())
+
     def _shrink(self) -> None:
         excess = len(self._logs) - self._limit
         if excess <= 0:

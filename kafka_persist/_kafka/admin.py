@@ -75,6 +75,12 @@ class Admin:
             found = self.client.list_topics(timeout=self._timeout).topics
         return frozenset(name for name in names if name in found and found[name].error is None)
 
+    def names(self) -> Sequence[str]:
+        """Return the names of all topics that exist."""
+        with translated("listing topics"):
+            found = self.client.list_topics(timeout=self._timeout).topics
+        return sorted(name for name, topic in found.items() if topic.error is None)
+
     def _check(self, specs: Collection[TopicSpec]) -> None:
         if not specs:
             return

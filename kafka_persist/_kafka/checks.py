@@ -16,6 +16,8 @@ def problems_of(spec: TopicSpec, settings: Mapping[str, str]) -> Iterator[str]:
         yield from _retention(spec, settings)
     elif spec.role == "snapshot" and "delete" in policy:
         yield f"cleanup.policy is {policy!r}: the newest snapshot is removed when it gets old (it must be 'compact')"
+    elif spec.role == "events" and "compact" in policy:
+        yield f"cleanup.policy is {policy!r}: compaction keeps one event of each id (it must be 'delete')"
     if settings.get("unclean.leader.election.enable") == "true":
         yield "unclean.leader.election.enable is true: a leader that missed writes may take over and lose them"
 

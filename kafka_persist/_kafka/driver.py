@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from functools import partial
 from typing import Final, TypeVar
@@ -179,6 +179,15 @@ class KafkaDriver(Driver):
         """See `Driver.existing_topics`."""
         assert self._admin is not None
         return await self._in_thread(partial(self._admin.existing, list(names)))
+
+    async def topic_names(self) -> Sequence[str]:
+        """See `Driver.topic_names`."""
+        assert self._admin is not None
+        return await self._in_thread(self._admin.names)
+
+    def forget_topics(self, names: Iterable[str]) -> None:
+        """See `Driver.forget_topics`."""
+        self._ensured.difference_update(names)
 
 
 @contextmanager

@@ -24,8 +24,22 @@ HOMES = {
 LAYERS = (
     ("contract", ("errors", "model", "abc")),
     ("parts", ("_core", "_structuring", "serialization", "naming", "_config", "config", "_lifecycle", "driver")),
-    ("stores", ("_kafka", "_zookeeper", "_journal", "_snapshots", "_memory", "memory", "journal", "snapshots")),
-    ("publishing", ("_publishing", "publishing")),
+    (
+        "stores",
+        (
+            "_kafka",
+            "_zookeeper",
+            "_journal",
+            "_snapshots",
+            "_memory",
+            "memory",
+            "journal",
+            "snapshots",
+            "_publishing",
+            "publishing",
+        ),
+    ),
+    ("consumers", ("_consuming", "consuming", "projection")),
     ("entities", ("_entities", "entity", "view", "persistence", "__main__")),
 )
 

@@ -1,0 +1,100 @@
+"""The publisher's client: a producer of its own, whose thread starts when the first event goes out.
+
+It differs from the journal's: records of one id are in flight together, so it is idempotent, which keeps their order
+over retries; and it never gives a record up by itself, because a record that is left out while later ones go on would
+break the order. What cannot be delivered now waits, bounded, and the rest stays in the journal.
+
+An idempotent producer can fail for good (the broker has forgotten it, or another error that would leave a hole). Then
+all its records are answered as unknown, and the next submission makes a new client.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import trio
+from confluent_kafka import KafkaError
+
+from .._lifecycle import Background, background
+from ..config import JournalConfig
+from ..driver import Ack, EventSink, Fate, Log
+from ..errors import StoreClosed
+from .client import Reasons, client_config
+from .driver import configured
+from .errors import describe
+from .producer import Bridge
+
+_log = logging.getLogger("kafka_persist.publishing")
+
+ANY_PARTITION: Final = -1
+"""Lets librdkafka choose the partition by the key."""
+
+
+@asynccontextmanager
+async def open_event_sink(config: JournalConfig) -> AsyncIterator[KafkaEventSink]:
+    """Open the publisher's client; leaving the block ends it. Nothing is connected before the first record.
+
+    Raises:
+        ConfigError: librdkafka refuses a property.
+    """
+    async with background("the publisher's connection to Kafka") as tasks:
+        with configured():
+            sink = KafkaEventSink(config.event_producer_properties(), tasks)
+        try:
+            yield sink
+        finally:
+            await sink.close()
+
+
+class KafkaEventSink(EventSink):
+    """`EventSink` on librdkafka; opened by `open_event_sink`."""
+
+    def __init__(self, properties: Mapping[str, Any], tasks: Background) -> None:
+        self._properties = properties
+        self._tasks = tasks
+        self._logs: dict[str, Log] = {}
+        self._fatal = ""
+        self._closed = self._started = False
+        self._token = trio.lowlevel.current_trio_token()
+        self._bridge = self._make()
+
+    def __repr__(self) -> str:
+        return f"<KafkaEventSink {self._bridge}>"
+
+    def _make(self) -> Bridge:
+        return Bridge({**client_config(self._properties, Reasons()), "error_cb": self._note})
+
+    def _note(self, error: KafkaError) -> None:
+        """Note an error: librdkafka's ``error_cb``; runs in the poller thread."""
+        if error.fatal():
+            self._fatal = describe(error)
+
+    def submit(self, topic: str, key: bytes, value: bytes, on_ack: Callable[[Ack], None]) -> None:
+        """See `EventSink.submit`."""
+        if (self._fatal or not self._started) and not self._start():
+            closed = StoreClosed("the journal is closed")
+            self._token.run_sync_soon(on_ack, Ack(Fate.REFUSED, reason=str(closed), error=closed))
+            return
+        log = self._logs.get(topic)
+        if log is None:
+            log = self._logs[topic] = Log(topic, ANY_PARTITION)
+        self._bridge.submit(log, key, value, on_ack)
+
+    def _start(self) -> bool:
+        """Start the client's thread, with a new client if the old one failed for good."""
+        if self._closed:
+            return False
+        if self._fatal:
+            _log.warning("the publishing client failed and is replaced: %s", self._fatal)
+            self._tasks.spawn(self._bridge.close, 0)
+            self._fatal, self._bridge = "", self._make()
+        self._started = self._tasks.spawn(self._bridge.run)
+        return self._started
+
+    async def close(self) -> None:
+        """End the client; the publisher has waited for what it wanted to wait for. Idempotent."""
+        self._closed = True
+        await self._bridge.close(0)

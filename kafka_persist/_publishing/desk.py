@@ -1,0 +1,142 @@
+"""The journal's side of publishing: what each of its calls has to do about user-defined topics."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+
+import attrs
+import trio
+
+from .._core.chain import Chain
+from .._journal.batch import Item
+from .._journal.idlog import IdLog
+from .._journal.registry import Registry
+from ..config import JournalConfig
+from ..errors import PersistenceError, UnsupportedOperation
+from ..model import AtomicWrite, check_persistence_id
+from ..publishing import PendingReport, PublishingStatistics
+from .mapping import Mapping, Topics
+from .publisher import Publisher
+from .sweep import for_each
+
+_log = logging.getLogger("kafka_persist.publishing")
+
+
+@attrs.define(eq=False, kw_only=True)
+class Desk:
+    """Publishing as a journal sees it; without a publisher all of it does nothing.
+
+    Attributes:
+        config: the journal's.
+        mapping: where events go.
+        ids: the journal's logs.
+        look: judges what came to an id's log since the last look.
+        list_ids: all ids of the journal.
+        publisher: None if nothing is published and the records say nothing about it.
+    """
+
+    config: JournalConfig
+    mapping: Mapping
+    ids: Registry
+    look: Callable[[IdLog], Awaitable[Chain]]
+    list_ids: Callable[[], Awaitable[Sequence[str]]]
+    publisher: Publisher | None
+
+    @property
+    def on_stored(self) -> Callable[[IdLog, Sequence[Item]], None] | None:
+        """What an id's log calls when writes count."""
+        return None if self.publisher is None else self.publisher.stored
+
+    def topics_of(self, write: AtomicWrite, idlog: IdLog) -> Sequence[Topics]:
+        """The topics of each event; () if none has any.
+
+        Raises:
+            EventMappingFailed: the mapper raised or gave illegal names.
+        """
+        if self.publisher is None or self.mapping.empty:
+            return ()
+        topics = [self.mapping.topics_of(event, idlog.log.topic) for event in write.events]
+        return topics if any(topics) else ()
+
+    def claimed(self, idlog: IdLog) -> None:
+        """Publish what the previous writer left."""
+        if self.publisher is not None:
+            self.publisher.claimed(idlog)
+
+    async def published(self, writes: Sequence[AtomicWrite], items: Iterable[Item]) -> None:
+        """If so configured, wait until what was stored is published.
+
+        Never fails: the events are stored, and publishing goes on (`PublishingStatistics` tells). Cancellation takes
+        no effect, as the call would otherwise look as if nothing had been stored.
+        """
+        if self.publisher is None or not self.config.event_producer.await_publication:
+            return
+        with trio.CancelScope(shield=True):  # bounded by the delivery timeout
+            try:
+                for item in items:
+                    if item.topics and item.batch.results[item.index] is None:
+                        idlog = self.ids.get(writes[item.index].persistence_id)
+                        await self.publisher.wait(idlog, item.last, self.config.delivery_timeout)
+            except PersistenceError as error:
+                _log.warning("a write returns before its publication: %s", error)
+
+    async def before_deleting(self, idlog: IdLog, number: int) -> None:
+        """Publish the events up to `number`: nobody could read them any more.
+
+        Raises:
+            PublicationPending: not within the delivery timeout.
+        """
+        if self.publisher is not None and idlog.published < number:
+            await self.publisher.wait(idlog, number, self.config.delivery_timeout)
+
+    async def publish_pending(self, persistence_ids: Iterable[str] | None) -> PendingReport:
+        """See `KafkaJournal.publish_pending`."""
+        if self.publisher is None:
+            raise UnsupportedOperation("this journal publishes nothing: it was opened without an event sink")
+        names = await self.list_ids() if persistence_ids is None else list(map(check_persistence_id, persistence_ids))
+        found: list[int] = []
+
+        async def publish(persistence_id: str) -> None:
+            idlog = self.ids.get(persistence_id)
+            head = (await self.look(idlog)).head
+            if missing := head.highest - max(head.published, idlog.published):
+                await self.before_deleting(idlog, head.highest)
+                found.append(missing)
+            await _save(idlog)
+
+        await for_each(names, publish)
+        return PendingReport(ids=len(names), ids_behind=len(found), events=sum(found))
+
+    async def sweep_at_start(self) -> None:
+        """Publish what is pending; what cannot be published is logged."""
+        try:
+            await self.publish_pending(None)
+        except PersistenceError as error:
+            _log.warning("not all events of dead processes are published: %s", error)
+
+    def statistics(self) -> PublishingStatistics:
+        """See `PublishingStatistics`."""
+        return PublishingStatistics() if self.publisher is None else self.publisher.statistics()
+
+    async def close(self) -> None:
+        """Wait for what is on its way, then record in the journal what is published. Bounded, and never fails."""
+        if self.publisher is None:
+            return
+        with trio.move_on_after(self.config.delivery_timeout):
+            await self.publisher.drain()
+        with trio.move_on_after(self.config.delivery_timeout):
+            await for_each([idlog for idlog in self.ids.all() if idlog.unsaved], _save_quietly)
+
+
+async def _save(idlog: IdLog) -> None:
+    if idlog.unsaved:
+        async with idlog.turn():
+            await idlog.save_mark()
+
+
+async def _save_quietly(idlog: IdLog) -> None:
+    try:
+        await _save(idlog)
+    except PersistenceError as error:  # then the next recovery publishes a few events a second time
+        _log.debug("%s: its mark was not saved: %s", idlog.log, error)
