@@ -31,6 +31,20 @@ __all__ = [
     "reference_toml",
 ]
 
+for _class in (
+    Config,
+    EventProducerConfig,
+    JournalConfig,
+    PublishingMode,
+    Secret,
+    SnapshotStoreConfig,
+    StoreConfig,
+    TopicsConfig,
+    ZookeeperConfig,
+):
+    _class.__module__ = __name__  # where users find it: in tracebacks and in the documentation
+del _class
+
 
 def load_config(path: str | os.PathLike[str] | None = None, *, environ: Mapping[str, str] | None = None) -> Config:
     """Return the defaults, with the keys of a TOML file over them, and environment variables over these.

@@ -38,3 +38,6 @@ async def open_test_server(mode: Mode | str = Mode.ZOOKEEPER, **options: Any) ->
     finally:
         with trio.CancelScope(shield=True):
             await trio.to_thread.run_sync(server.stop)
+
+
+open_test_server.__module__ = "kafka_persist_testkit"  # where users find it: in tracebacks and in the documentation
