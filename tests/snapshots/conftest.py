@@ -87,7 +87,7 @@ def kafka(kafka_server):
     return Kafka(kafka_server.bootstrap_servers)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def kafka_at():
     """The same view of a server of the test's own."""
     return lambda server: Kafka(server.bootstrap_servers)
