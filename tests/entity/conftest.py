@@ -1,0 +1,153 @@
+"""Entities in memory and on the session's real Kafka, opened again and again on the same data."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import attrs
+import pytest
+import trio
+
+from kafka_persist import (
+    Config,
+    Journal,
+    JournalConfig,
+    MemoryBackend,
+    SnapshotStore,
+    SnapshotStoreConfig,
+    open_memory_journal,
+    open_memory_snapshot_store,
+    open_persistence,
+    open_persistence_on,
+)
+
+
+class InMemory:
+    """Stores on one backend: `open` twice is what two processes do."""
+
+    def __init__(self):
+        self.backend = MemoryBackend()
+
+    @asynccontextmanager
+    async def open(self, *, max_concurrent_recoveries=50, ignore_orphan=True):
+        async with AsyncExitStack() as stack:
+            journal = ScriptedJournal(await stack.enter_async_context(open_memory_journal(self.backend)))
+            store = ScriptedStore(await stack.enter_async_context(open_memory_snapshot_store(self.backend)))
+            yield await stack.enter_async_context(
+                open_persistence_on(
+                    journal, store, max_concurrent_recoveries=max_concurrent_recoveries, ignore_orphan=ignore_orphan
+                )
+            )
+
+
+class OnKafka:
+    """Stores with prefixes of their own on the session's broker."""
+
+    def __init__(self, server, prefix):
+        self.config = Config(
+            journal=JournalConfig(bootstrap_servers=server.bootstrap_servers, prefix=prefix),
+            snapshot_store=SnapshotStoreConfig(prefix=f"snapshot-{prefix}"),
+        )
+
+    def open(self, *, ignore_orphan=True):
+        store = attrs.evolve(self.config.snapshot_store, ignore_orphan=ignore_orphan)
+        return open_persistence(Config(journal=self.config.journal, snapshot_store=store))
+
+
+class Script:
+    """What the next calls of a method do instead: raise an error, or wait for an event before they go on."""
+
+    def __init__(self):
+        self.steps = []
+        self.calls = 0
+
+    async def play(self):
+        self.calls += 1
+        step = self.steps.pop(0) if self.steps else None
+        if isinstance(step, trio.Event):
+            await step.wait()
+        elif step is not None:
+            raise step
+
+
+class ScriptedJournal(Journal):
+    """Another journal whose writes and claims follow a script, before and after they happen."""
+
+    def __init__(self, inner):
+        self.inner = inner
+        self.before_write, self.after_write, self.before_claim = Script(), Script(), Script()
+        for name in ("highest_sequence_nr", "replay", "delete_to", "bookmark", "deleted_to", "resume_from"):
+            setattr(self, name, getattr(inner, name))
+
+    async def claim(self, persistence_id, writer):
+        await self.before_claim.play()
+        return await self.inner.claim(persistence_id, writer)
+
+    async def write(self, writes):
+        await self.before_write.play()
+        results = await self.inner.write(writes)
+        await self.after_write.play()
+        return results
+
+    capabilities = property(lambda self: self.inner.capabilities)
+    highest_sequence_nr = replay = delete_to = None
+
+
+class ScriptedStore(SnapshotStore):
+    """Another snapshot store whose saves and loads follow a script."""
+
+    def __init__(self, inner):
+        self.inner = inner
+        self.before_save, self.before_load = Script(), Script()
+        self.delete, self.delete_matching = inner.delete, inner.delete_matching
+
+    async def save(self, metadata, snapshot):
+        await self.before_save.play()
+        return await self.inner.save(metadata, snapshot)
+
+    async def load(self, *args):
+        await self.before_load.play()
+        return await self.inner.load(*args)
+
+    capabilities = property(lambda self: self.inner.capabilities)
+    delete = delete_matching = None
+
+
+@pytest.fixture
+def memory():
+    """Stores in memory, with scripts for their faults."""
+    return InMemory()
+
+
+@pytest.fixture(params=["memory", pytest.param("kafka", marks=pytest.mark.broker)])
+def world(request):
+    """Stores in memory, then in Kafka."""
+    if request.param == "memory":
+        return InMemory()
+    return OnKafka(request.getfixturevalue("kafka_server"), request.getfixturevalue("kafka_prefix"))
+
+
+def append(state, event):
+    """The state is the list of all events, so that nothing can be lost or doubled without being seen."""
+    return [*state, event]
+
+
+@pytest.fixture
+def entity():
+    """Open the entity "account" in a persistence; its state is the list of its events."""
+
+    def open_entity(persistence, persistence_id="account", **options):
+        return persistence.entity(persistence_id, **{"initial": [], "evolve": append, **options})
+
+    return open_entity
+
+
+@pytest.fixture
+def stored():
+    """Read what the journal of a persistence holds: pairs of sequence number and payload."""
+
+    async def read(persistence, persistence_id="account"):
+        async with persistence.journal.replay(persistence_id) as events:
+            return [(event.sequence_nr, event.payload) async for event in events]
+
+    return read
