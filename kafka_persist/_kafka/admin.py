@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from itertools import islice
@@ -14,12 +15,17 @@ from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, Resourc
 from ..driver import Log, TopicSpec
 from ..errors import TopicMissing, TopicSettingsRefused
 from .checks import problems_of
-from .errors import AUTHORIZATION, broker_error, error_in, translated
+from .errors import AUTHORIZATION, UNREACHABLE, broker_error, error_in, translated
+from .scanner import CREATION_SECONDS, POLL_SECONDS
 
 _log = logging.getLogger("kafka_persist.topics")
 
 BATCH: Final = 500
 """Topics per request: with ZooKeeper a broker needs 12 to 24 ms for each, and the request has a deadline."""
+
+
+STARTING: Final = UNREACHABLE | {KafkaError.NOT_CONTROLLER, KafkaError.INVALID_REPLICATION_FACTOR}
+"""Answers of a cluster that has no controller yet, or no broker that could hold a topic."""
 
 
 class Admin:
@@ -73,7 +79,9 @@ class Admin:
         """Return those of `names` that exist."""
         with translated("listing topics"):
             found = self.client.list_topics(timeout=self._timeout).topics
-        return frozenset(name for name in names if name in found and found[name].error is None)
+        return frozenset(
+            name for name in names if (name in found and found[name].error is None) or not self.missing(name)
+        )
 
     def names(self) -> Sequence[str]:
         """Return the names of all topics that exist."""
@@ -81,15 +89,44 @@ class Admin:
             found = self.client.list_topics(timeout=self._timeout).topics
         return sorted(name for name, topic in found.items() if topic.error is None)
 
+    def missing(self, topic: str) -> bool:
+        """Whether a topic certainly does not exist.
+
+        Metadata does not tell: a broker that has just started answers "unknown topic" until it has learnt its topics, and
+        an id without a topic is an id without events. So the controller is asked whether it could be created. Who may not
+        ask that has to take the broker's word.
+        """
+        wanted = [NewTopic(topic, num_partitions=1, replication_factor=self._replication)]
+        answer = self.client.create_topics(wanted, validate_only=True, request_timeout=self._timeout)[topic]
+        try:
+            answer.result()
+        except KafkaException as exception:
+            code = error_in(exception).code()
+            return code != KafkaError.TOPIC_ALREADY_EXISTS and code not in STARTING
+        return True
+
     def _check(self, specs: Collection[TopicSpec]) -> None:
         if not specs:
             return
         resources = [ConfigResource(ResourceType.TOPIC, spec.name) for spec in specs]
         answers = self.client.describe_configs(resources, request_timeout=self._timeout)
         for spec, resource in zip(specs, resources, strict=True):
-            settings = _settings(answers[resource], spec)
+            settings = self._settings_when_known(spec, answers[resource])
             if settings is not None:
                 self._judge(spec, settings)
+
+    def _settings_when_known(self, spec: TopicSpec, answer: Future[Mapping[str, Any]]) -> Mapping[str, str] | None:
+        """A topic's settings; one that somebody else has just created is not known to every broker at once."""
+        give_up = time.monotonic() + CREATION_SECONDS
+        while True:
+            try:
+                return _settings(answer, spec)
+            except TopicMissing:
+                if time.monotonic() > give_up:
+                    raise
+            time.sleep(POLL_SECONDS)  # in a worker thread: nothing there could wake it earlier
+            resource = ConfigResource(ResourceType.TOPIC, spec.name)
+            answer = self.client.describe_configs([resource], request_timeout=self._timeout)[resource]
 
     def _judge(self, spec: TopicSpec, settings: Mapping[str, str]) -> None:
         for problem in problems_of(spec, settings):

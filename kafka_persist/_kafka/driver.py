@@ -8,13 +8,15 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from functools import partial
 from typing import Final, TypeVar
 
+import attrs
 import trio
 from confluent_kafka import KafkaException
 
 from .._lifecycle import Background, background
+from .._zookeeper.discovery import Discovery, discover_brokers
 from ..config import StoreConfig
 from ..driver import Ack, Driver, Log, LogReader, Scan, TopicSpec
-from ..errors import ConfigError
+from ..errors import ConfigError, RecoveryStalled, TopicMissing
 from .admin import Admin
 from .client import Reasons, client_config
 from .crowd import Request
@@ -45,12 +47,23 @@ async def open_driver(config: StoreConfig) -> AsyncIterator[KafkaDriver]:
         ConnectError: no broker answered within ``config.connect_timeout``.
         AuthenticationError: a broker refused us.
     """
-    reasons = Reasons()
     async with background("the connection to Kafka") as tasks, AsyncExitStack() as stack:
-        driver = KafkaDriver(config, reasons)
+        discovery: Discovery | None = None
+        if config.zookeeper.connect is not None:
+            protocol = str(config.client_properties().get("security.protocol", "plaintext"))
+            discovery = await stack.enter_async_context(discover_brokers(config.zookeeper, protocol))
+            config = _at(config, discovery.servers)
+        driver = KafkaDriver(config, Reasons())
         stack.push_async_callback(driver.close)
         await driver.start(tasks)
+        if discovery is not None:
+            tasks.spawn(driver.follow, discovery)
         yield driver
+
+
+def _at(config: StoreConfig, servers: Sequence[str]) -> StoreConfig:
+    """The same configuration with other brokers."""
+    return attrs.evolve(config, bootstrap_servers=",".join(servers))
 
 
 class KafkaDriver(Driver):
@@ -63,6 +76,7 @@ class KafkaDriver(Driver):
         self._ensured: set[str] = set()
         self._bridges: list[Bridge] = []
         self._admin: Admin | None = None
+        self._tasks: Background | None = None
         self._readers: ReaderPool | None = None
         self._isolation = "read_uncommitted"
 
@@ -78,27 +92,63 @@ class KafkaDriver(Driver):
             ConnectError, AuthenticationError: see `open_driver`.
             ConfigError: librdkafka refuses a property.
         """
+        self._tasks = tasks
         with configured():
-            writers = getattr(self._config, "write_concurrency", 1)
-            for _ in range(writers):
-                self._bridges.append(Bridge(client_config(self._config.producer_properties(), self._reasons)))
-            self._admin = Admin(
-                client_config(self._config.client_properties(), self._reasons),
-                replication_factor=self._config.topics.replication_factor,
-                create=self._config.topics.create,
-                policy=self._config.settings_policy,
-                timeout=self._config.connect_timeout,
-            )
-        await self._connect(self._bridges[0])
-        for bridge in self._bridges:
+            bridges, admin = self._make_bridges(), self._make_admin()
+        self._bridges, self._admin = bridges, admin
+        await self._connect(bridges[0])
+        for bridge in bridges:
             await tasks.start(bridge.run)
         self._readers = ReaderPool(
             self._make_scanner,
-            self._admin.client,
+            admin.client,
             tasks,
             singles=self._config.readers,
             crowd_size=MAX_CROWD,
+            stall_seconds=self._config.recovery_stall_timeout,
         )
+
+    def _make_bridges(self) -> list[Bridge]:
+        writers = getattr(self._config, "write_concurrency", 1)
+        return [Bridge(client_config(self._config.producer_properties(), self._reasons)) for _ in range(writers)]
+
+    def _make_admin(self) -> Admin:
+        return Admin(
+            client_config(self._config.client_properties(), self._reasons),
+            replication_factor=self._config.topics.replication_factor,
+            create=self._config.topics.create,
+            policy=self._config.settings_policy,
+            timeout=self._config.connect_timeout,
+        )
+
+    # --- brokers that move ---------------------------------------------------------------------------------------
+
+    async def follow(self, discovery: Discovery) -> None:
+        """Make new clients when no broker is left where the present ones were told to look; a task of its own.
+
+        Where one is left the clients learn the others from it.
+        """
+        known = seen = discovery.servers
+        while True:
+            seen = await discovery.wait_changed(seen)
+            if not set(known) & set(seen):
+                known = seen
+                await self._move(known)
+
+    async def _move(self, servers: Sequence[str]) -> None:
+        assert self._tasks is not None
+        assert self._readers is not None
+        assert self._admin is not None
+        self._config = _at(self._config, servers)
+        bridges, admin = self._make_bridges(), self._make_admin()
+        for bridge in bridges:
+            await self._tasks.start(bridge.run)
+        (old_bridges, self._bridges), (old_admin, self._admin) = (self._bridges, bridges), (self._admin, admin)
+        for old, new in zip(old_bridges, bridges, strict=True):
+            old.hand_over(new)
+            self._tasks.spawn(old.close, 0)
+        self._readers.move(admin.client)
+        self._tasks.spawn(self._in_thread, old_admin.close)
 
     async def _connect(self, bridge: Bridge) -> None:
         """Ask for metadata until a broker answers, so that a wrong address is an error now and not at the first write."""
@@ -153,7 +203,21 @@ class KafkaDriver(Driver):
     async def scan(self, log: Log, start: int | None, stop: int | None) -> Scan:
         """See `Driver.scan`."""
         assert self._readers is not None
-        return await self._readers.scan(Request(log, start, stop, log.topic in self._ensured))
+        assert self._admin is not None
+        request = Request(log, start, stop, log.topic in self._ensured)
+        give_up = trio.current_time() + self._config.recovery_stall_timeout
+        while True:
+            try:
+                return await self._readers.scan(request)
+            except TopicMissing as error:
+                if await self._in_thread(partial(self._admin.missing, log.topic)):
+                    raise
+                if trio.current_time() > give_up:
+                    raise RecoveryStalled(
+                        f"reading {log}: the brokers say that it does not exist, their controller that it does; no "
+                        f"progress for {self._config.recovery_stall_timeout:g} s (recovery-stall-timeout)"
+                    ) from error
+            request = Request(log, start, stop, known=True)
 
     def open_reader(self, log: Log, start: int) -> AbstractAsyncContextManager[LogReader]:
         """See `Driver.open_reader`."""
