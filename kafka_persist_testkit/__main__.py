@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -40,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     arguments = _parser().parse_args(argv)
     try:
-        return _serve(arguments)
+        return int(arguments.run(arguments))
     except TestServerError as error:
         sys.stderr.write(f"error: {error}\n")
         return 1
@@ -60,7 +61,23 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     _add_server_options(server)
+    server.set_defaults(run=_serve)
+    soak = commands.add_parser(
+        "soak",
+        help="writers and a reader on a real broker, faults from a seed, and a verdict",
+        description="Make faults for some minutes while several processes write and read, then check the whole history.",
+    )
+    soak.add_argument("--minutes", type=float, default=30.0, help="how long faults are made (default: 30)")
+    soak.add_argument("--seed", type=int, help="where all chances come from (default: a new one, printed)")
+    soak.add_argument("--dir", type=Path, metavar="DIR", help="where histories and the verdict go (default: a new one)")
+    soak.set_defaults(run=_soak)
     return parser
+
+
+def _soak(arguments: argparse.Namespace) -> int:
+    from .soak.supervisor import main as soak
+
+    return soak(arguments.minutes, arguments.seed, arguments.dir)
 
 
 def _add_server_options(server: argparse.ArgumentParser) -> None:
@@ -145,7 +162,7 @@ def _wait_for_end(server: TestServer) -> None:
     """Wait for a signal, which raises; or for a process that ends by itself, which raises too."""
     while True:
         server.check()
-        time.sleep(_CHECK_EVERY)
+        time.sleep(_CHECK_EVERY)  # a signal ends it; a process that ended tells nobody but its watchdog
 
 
 @contextlib.contextmanager

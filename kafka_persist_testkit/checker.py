@@ -192,7 +192,9 @@ class Checker:
         own = each.claim_of.get(write.writer)
         for claim in reversed(each.claims):
             if claim.done < write.invoked and claim.writer != write.writer and own and own.done < claim.invoked:
-                self._bad("I7", write.pid, f"events {write.first}-{write.last} were stored after another writer's claim")
+                self._bad(
+                    "I7", write.pid, f"events {write.first}-{write.last} were stored after another writer's claim"
+                )
                 return
             if own is not None and claim is own:
                 return
@@ -224,7 +226,11 @@ class Checker:
         number = line.get("number")
         possible = max(max((number for number, _ in each.writes), default=0), each.highest)
         if number is not None and number > min(invocation.get("bound", number), possible):
-            self._bad("I8", line["pid"], f"a snapshot of {number}; asked for up to {invocation.get('bound')}, {possible} exist")
+            self._bad(
+                "I8",
+                line["pid"],
+                f"a snapshot of {number}; asked for up to {invocation.get('bound')}, {possible} exist",
+            )
 
     # --- replays -------------------------------------------------------------------------------------------------------
 
@@ -329,7 +335,9 @@ class Checker:
         if line["op"] == "resources":
             for name in ("rss", "threads", "fds", "queue"):
                 if name in line and line[name] > line.get(f"max_{name}", line[name]):
-                    self._bad("I12", "", f"{line['proc']}: {name} is {line[name]}, at most {line[f'max_{name}']} is allowed")
+                    self._bad(
+                        "I12", "", f"{line['proc']}: {name} is {line[name]}, at most {line[f'max_{name}']} is allowed"
+                    )
         elif line["op"] == "gap" and line["seconds"] > line["most"]:
             self._bad("I13", "", f"{line['proc']}: the event loop was blocked for {line['seconds']:.3f} s")
 

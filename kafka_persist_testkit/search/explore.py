@@ -220,9 +220,13 @@ class Search:
         try:
             for move in self._moves.of(self.world.logs[log], self._processes[number]):
                 last = (move.label,)
-                found.append((move.log, self._number_of(move.process), self._number_of_effects(move.effects), move.label))
+                found.append(
+                    (move.log, self._number_of(move.process), self._number_of_effects(move.effects), move.label)
+                )
         except Violation as violation:
-            raise _Found(str(violation), state, (f"a move of P{self._processes[number].index}, behind {last}",)) from None
+            raise _Found(
+                str(violation), state, (f"a move of P{self._processes[number].index}, behind {last}",)
+            ) from None
         self._of_process[key] = found
         return found
 

@@ -292,7 +292,9 @@ class Moves:
         if where is not None and not counts and not (where == CUT_OFF and deleted):
             raise Violation(f"P{process.index} was told that its {envelope.kind.name} is stored, and it does not count")
         if where is None and not log.damage and (counts or envelope.prev_offset >= head.offset):
-            raise Violation(f"P{process.index} was told that its {envelope.kind.name} is not stored, and it (still) counts")
+            raise Violation(
+                f"P{process.index} was told that its {envelope.kind.name} is not stored, and it (still) counts"
+            )
 
 
 def _held_by(chain: Chain, writer: bytes) -> Chain:

@@ -199,6 +199,8 @@ class World:
         if not isinstance(reading, Reading):
             self.logs[log.number] = attrs.evolve(log, fresh_failure=reading)
         self.check_reading(log, reading, -1, "a reader from the log's start")
+        if not log.start and not log.damage:
+            return  # then a reader from a bookmark judges as the one from the start does
         for offset, head in log.heads.items():
             bookmark = self.chain(Chain(ID, head, offset + 1, oldest=head.highest + 1))
             self.check_reading(log, self.read(bookmark, log), offset, f"a reader from a bookmark at {offset}")

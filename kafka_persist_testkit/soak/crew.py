@@ -1,0 +1,133 @@
+"""The worker processes of a soak: started, killed, stopped, replaced."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import attrs
+
+from .crash import POINTS
+from .plan import IDS, WRITERS
+from .worker import Orders
+
+GRACE: Final = 60.0
+
+
+@attrs.define
+class Member:
+    """One process.
+
+    Attributes:
+        orders: what it was told.
+        process: itself.
+    """
+
+    orders: Orders
+    process: subprocess.Popen[bytes]
+
+    def signal(self, number: int) -> None:
+        """Send a signal, if it lives."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+
+    def kill(self) -> None:
+        """End it at once."""
+        self.signal(signal.SIGCONT)
+        self.signal(signal.SIGKILL)
+        self.process.wait()
+
+
+class Crew:
+    """Starts processes; each gets a history file and a name of its own.
+
+    Args:
+        servers: The brokers.
+        directory: Where the histories go.
+        seed: Where chances come from.
+    """
+
+    def __init__(self, servers: str, directory: Path, seed: int) -> None:
+        self._servers = servers
+        self.directory = directory
+        self._random = random.Random(seed)  # noqa: S311 - chances, not secrets
+        self._count = 0
+        self.writers: dict[str, Member] = {}
+        self.others: list[Member] = []
+
+    @property
+    def ids(self) -> list[str]:
+        """All persistence ids of the writers."""
+        return [pid for place in WRITERS for pid in self._ids_of(place)]
+
+    def _ids_of(self, place: str) -> list[str]:
+        return [f"soak-{place}-{number}" for number in range(IDS)]
+
+    def start_writer(self, place: str, *, crash: bool = False) -> Member:
+        """Start the process of one of `WRITERS`, or its replacement."""
+        point = (self._random.choice(POINTS), self._random.randrange(20, 400)) if crash else None
+        member = self.start(place, self._ids_of(place), crash=point, faulty=place == WRITERS[-1])
+        self.writers[place] = member
+        return member
+
+    def start_rival(self, place: str, count: int) -> Member:
+        """Start one more process for some of a writer's ids."""
+        ids = self._random.sample(self._ids_of(place), count)
+        member = self.start(f"{place}-rival", ids)
+        self.others.append(member)
+        return member
+
+    def start(
+        self,
+        name: str,
+        ids: Sequence[str],
+        *words: str,
+        module: str = "worker",
+        crash: tuple[str, int] | None = None,
+        faulty: bool = False,
+        pause: float = 0.35,
+    ) -> Member:
+        """Start a process of the soak."""
+        self._count += 1
+        process = f"{name}.{self._count}"
+        orders = Orders(
+            servers=self._servers,
+            history=str(self.directory / f"{process}.jsonl"),
+            process=process,
+            ids=list(ids),
+            seed=self._random.randrange(1 << 30),
+            faulty=faulty,
+            crash=crash,
+            pause=pause,
+        )
+        Path(orders.history).touch()
+        argv = [sys.executable, "-m", f"kafka_persist_testkit.soak.{module}", orders.to_argument(), *words]
+        with (self.directory / f"{process}.log").open("wb") as log:
+            return Member(orders, subprocess.Popen(argv, stdout=log, stderr=log, env=_environment()))  # noqa: S603
+
+    def stop(self) -> list[str]:
+        """Ask all to end; the names of those that had to be killed."""
+        members = [*self.writers.values(), *self.others]
+        for member in members:
+            member.signal(signal.SIGCONT)
+            member.signal(signal.SIGTERM)
+        killed = []
+        for member in members:
+            try:
+                member.process.wait(GRACE)
+            except subprocess.TimeoutExpired:
+                killed.append(member.orders.process)
+                member.kill()
+        return killed
+
+
+def _environment() -> dict[str, str]:
+    here = str(Path(__file__).parents[2])
+    path = os.environ.get("PYTHONPATH")
+    return {**os.environ, "PYTHONPATH": here if not path else f"{here}{os.pathsep}{path}"}

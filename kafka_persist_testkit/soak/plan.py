@@ -1,0 +1,68 @@
+"""Which faults a soak draws, and how often."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import attrs
+
+
+@attrs.frozen
+class Row:
+    """One kind of fault.
+
+    Attributes:
+        name: its number in `docs/faults.md`.
+        what: in words.
+        weight: how often it is drawn, compared with the others.
+        drawn: whether the schedule draws it; else it happens inside the workers all the time.
+    """
+
+    name: str
+    what: str
+    weight: int
+    drawn: bool = True
+
+
+ROWS: Final = (
+    Row("2", "broker restarted cleanly", 8),
+    Row("3", "broker killed (SIGKILL), started again after 0 to 8 s", 20),
+    Row("4", "broker stopped (SIGSTOP) for 1 to 12 s", 12),
+    Row("6", "broker down for longer than the delivery timeout", 4),
+    Row("14", "a byte flipped in a closed segment", 4),
+    Row("15", "the active segment's tail damaged, then an unclean restart", 4),
+    Row("17", "head of a log deleted by somebody else", 4),
+    Row("18", "topic deleted and created again", 4),
+    Row("27", "disk full", 3),
+    Row("30", "writer process killed (SIGKILL) at any time", 20),
+    Row("30 at", "writer process killed at a chosen point of a write", 12),
+    Row("31", "writer process stopped (SIGSTOP), another takes over, the zombie goes on", 12),
+    Row("32", "two live writers of the same ids", 8),
+    Row("43", "ZooKeeper stopped or killed while Kafka serves", 6),
+    Row("54", "an open transaction of somebody else on the topic", 4),
+    Row("21", "answers lost though the record is stored", 0, drawn=False),
+    Row("24", "records landing after their writer gave up", 0, drawn=False),
+    Row("26", "records landing twice, or again later", 0, drawn=False),
+    Row("39", "answers without an offset", 0, drawn=False),
+    Row("53", "deletions raced by writes", 0, drawn=False),
+)
+
+INSIDE: Final = {
+    "ANSWER_LOST": "21",
+    "SENT_LATE": "24",
+    "SENT_TWICE": "26",
+    "COPY_LATE": "26",
+    "NO_OFFSET": "39",
+}
+"""Which row a `Site` of the faulty driver of one of the workers belongs to."""
+
+IDS: Final = 32
+"""Persistence ids of each writer process."""
+
+WRITERS: Final = ("w0", "w1", "w2")
+"""The writer processes; the last one has a driver that fails by itself."""
+
+DELIVERY_TIMEOUT: Final = 6.0
+STALL_TIMEOUT: Final = 10.0
+CALL_TIMEOUT: Final = 2 * (DELIVERY_TIMEOUT + STALL_TIMEOUT)
+"""A call may wait for an answer, read back what became of a record, and do that once more."""

@@ -1,0 +1,176 @@
+"""Damage to logs that exist for it: each victim is written, damaged, and must then be reported, never read as whole."""
+
+from __future__ import annotations
+
+import random
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import trio
+
+from kafka_persist import AtomicWrite, PersistentRepr
+from kafka_persist.errors import (
+    CorruptRecord,
+    ForeignEvent,
+    JournalHeadLost,
+    JournalTruncated,
+    PersistenceError,
+    RecoveryStalled,
+    WriteError,
+)
+from kafka_persist.journal import KafkaJournal, open_journal
+
+from ..server import TestServer
+from .raw import Stranger
+from .worker import config
+
+EVENTS: Final = 12
+PAYLOAD: Final = 200
+
+
+class Missed(Exception):  # noqa: N818 - a result, not a failure of the soak
+    """Damage was read as if nothing had happened."""
+
+
+class Victims:
+    """Makes, damages and reads victims, one per call."""
+
+    def __init__(self, server: TestServer, seed: int) -> None:
+        self._server = server
+        self._stranger = Stranger(server.bootstrap_servers)
+        self._random = random.Random(seed)  # noqa: S311 - chances, not secrets
+        self._count = 0
+
+    def head_deleted(self) -> str:
+        """Row 17: a stranger deletes the first records."""
+        pid = self._written()
+        self._stranger.delete_records(pid, 4)
+        return self._reported(pid, JournalHeadLost)
+
+    def recreated(self) -> str:
+        """Row 18: the topic is deleted and created again while a journal is open."""
+        return trio.run(self._recreated)
+
+    async def _recreated(self) -> str:
+        pid, writer = self._name(), uuid.uuid4()
+        async with open_journal(config(self._server.bootstrap_servers)) as journal:
+            await _write(journal, pid, writer, EVENTS)
+            await trio.to_thread.run_sync(self._stranger.recreate, pid)
+            try:
+                await journal.write([_batch(pid, writer, EVENTS + 1)])
+            except (JournalTruncated, WriteError) as error:
+                return type(error).__name__
+        raise Missed(f"{pid}: a write was stored in a topic that had been recreated")
+
+    def transaction(self) -> str:
+        """Row 54: somebody's transaction stays open on the topic: reading must not end before it."""
+        pid = self._written()
+        producer = self._stranger.open_transaction(pid)
+        try:
+            return self._reported(pid, CorruptRecord, ForeignEvent, RecoveryStalled)
+        finally:
+            self._stranger.abort(producer)
+
+    def byte_flipped(self) -> str:
+        """Row 14: a byte changes in a segment while the broker is stopped cleanly."""
+        pid = self._written()
+        self._server.broker.stop()
+        try:
+            self._flip(pid, tail=False)
+        finally:
+            self._server.broker.start()
+        return self._reported(pid, CorruptRecord)
+
+    def tail_damaged(self) -> str:
+        """Row 15: the last batch is damaged, the broker recovers after a crash and cuts it off.
+
+        A process that had seen the records must report it. A new one cannot know.
+        """
+        return trio.run(self._tail_damaged)
+
+    async def _tail_damaged(self) -> str:
+        pid, writer = self._name(), uuid.uuid4()
+        async with open_journal(config(self._server.bootstrap_servers)) as journal:
+            await _write(journal, pid, writer, EVENTS)
+            await trio.to_thread.run_sync(self._crash_and_damage, pid)
+            try:
+                await journal.write([_batch(pid, writer, EVENTS + 1)])
+            except (JournalTruncated, CorruptRecord) as error:
+                return type(error).__name__
+        raise Missed(f"{pid}: a write was stored behind acknowledged records that the broker had cut off")
+
+    def _crash_and_damage(self, pid: str) -> None:
+        self._server.broker.kill()
+        try:
+            self._flip(pid, tail=True)
+        finally:
+            self._server.broker.start()
+
+    # --- parts -----------------------------------------------------------------------------------------------------
+
+    def _name(self) -> str:
+        self._count += 1
+        return f"victim-{self._count}-{self._random.randrange(1 << 32):08x}"
+
+    def _written(self) -> str:
+        pid = self._name()
+        trio.run(self._write_all, pid)
+        return pid
+
+    async def _write_all(self, pid: str) -> None:
+        async with open_journal(config(self._server.bootstrap_servers)) as journal:
+            await _write(journal, pid, uuid.uuid4(), EVENTS)
+
+    def _reported(self, pid: str, *errors: type[PersistenceError]) -> str:
+        """The name of the error that a new process meets."""
+        return trio.run(self._read_all, pid, errors)
+
+    async def _read_all(self, pid: str, errors: tuple[type[PersistenceError], ...]) -> str:
+        async with open_journal(config(self._server.bootstrap_servers)) as journal:
+            try:
+                async with journal.replay(pid) as events:
+                    found = [event.sequence_nr async for event in events]
+            except errors as error:
+                return type(error).__name__
+        raise Missed(f"{pid}: a damaged log was replayed as {found}")
+
+    def _flip(self, pid: str, *, tail: bool) -> None:
+        """Change a byte in the value of one record: of the last one, or of one in the middle."""
+        (segment,) = sorted(self._log_dir().glob(f"{pid}-0/*.log"))
+        data = bytearray(segment.read_bytes())
+        where = data.rindex(b"victim-payload") if tail else data.index(b"victim-payload", len(data) // 2)
+        data[where] ^= 0x01
+        segment.write_bytes(data)
+
+    def _log_dir(self) -> Path:
+        assert self._server.data_dir is not None
+        (properties,) = [
+            line.split("=", 1)[1]
+            for line in self._server.broker.config_path.read_text().splitlines()
+            if line.startswith("log.dirs=")
+        ]
+        return Path(properties)
+
+
+def _batch(pid: str, writer: uuid.UUID, number: int) -> AtomicWrite:
+    payload = b"victim-payload" + bytes(PAYLOAD)
+    return AtomicWrite([PersistentRepr(persistence_id=pid, sequence_nr=number, payload=payload, writer=writer)])
+
+
+async def _write(journal: KafkaJournal, pid: str, writer: uuid.UUID, count: int) -> None:
+    await journal.claim(pid, writer)
+    for number in range(1, count + 1):
+        await journal.write([_batch(pid, writer, number)])
+
+
+def row_of(victims: Victims) -> dict[str, Callable[[], str]]:
+    """Which victim belongs to which row."""
+    return {
+        "14": victims.byte_flipped,
+        "15": victims.tail_damaged,
+        "17": victims.head_deleted,
+        "18": victims.recreated,
+        "54": victims.transaction,
+    }
