@@ -19,7 +19,9 @@ from .entity import Entity, recover_entity
 from .errors import EntityAlreadyOpen, UsageError, printable
 from .journal import open_journal
 from .model import check_persistence_id
+from .publishing import EventTopicMapper
 from .serialization import Serializer, default_serializer
+from .snapshots import open_snapshot_store
 from .view import View, recover_view
 
 S = TypeVar("S")
@@ -28,25 +30,27 @@ E = TypeVar("E")
 
 @asynccontextmanager
 async def open_persistence(
-    config: Config | None = None, *, serializer: Serializer | None = None
+    config: Config | None = None,
+    *,
+    serializer: Serializer | None = None,
+    event_topic_mapper: EventTopicMapper | None = None,
 ) -> AsyncIterator[Persistence]:
     """Open journal and snapshot store in Kafka, and entities and views on them.
 
     Args:
         config: where and how (`load_config` reads a file); by default the reference configuration.
         serializer: the registry of event and state types; by default plain data only.
+        event_topic_mapper: which user-defined topics an event goes to; by default the one that `config` names.
 
     Raises:
         ConnectError, AuthenticationError: see `open_journal`.
 
     Leaving the block ends every task, thread and connection; writes that were handed over are waited for.
     """
-    from .snapshots import open_snapshot_store
-
     config = config or Config()
     serializer = serializer or default_serializer()
     async with (
-        open_journal(config.journal, serializer=serializer) as journal,
+        open_journal(config.journal, serializer=serializer, event_topic_mapper=event_topic_mapper) as journal,
         open_snapshot_store(config.snapshot_store, serializer=serializer) as snapshot_store,
         open_persistence_on(
             journal,

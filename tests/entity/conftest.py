@@ -10,6 +10,7 @@ import trio
 
 from kafka_persist import (
     Config,
+    EventProducerConfig,
     Journal,
     JournalConfig,
     MemoryBackend,
@@ -20,6 +21,8 @@ from kafka_persist import (
     open_persistence,
     open_persistence_on,
 )
+
+NOWHERE = "kafka_persist.publishing:EmptyEventTopicMapper"
 
 
 class InMemory:
@@ -45,7 +48,11 @@ class OnKafka:
 
     def __init__(self, server, prefix):
         self.config = Config(
-            journal=JournalConfig(bootstrap_servers=server.bootstrap_servers, prefix=prefix),
+            journal=JournalConfig(
+                bootstrap_servers=server.bootstrap_servers,
+                prefix=prefix,
+                event_producer=EventProducerConfig(topic_mapper_class=NOWHERE),
+            ),
             snapshot_store=SnapshotStoreConfig(prefix=f"snapshot-{prefix}"),
         )
 

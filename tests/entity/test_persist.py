@@ -8,7 +8,7 @@ import trio
 from kafka_persist import EventRejected, EvolveFailed, UsageError
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """A command's own refusal."""
 
 
@@ -104,10 +104,10 @@ async def test_a_command_sees_the_state_and_its_events_are_stored(world, entity)
 
 async def test_a_command_that_refuses_raises_its_own_error_and_stores_nothing(world, entity):
     def refuse(state):
-        raise Refused(f"after {len(state)} events")
+        raise RefusedError(f"after {len(state)} events")
 
     async with world.open() as persistence, entity(persistence) as account:
-        with pytest.raises(Refused, match="after 0 events"):
+        with pytest.raises(RefusedError, match="after 0 events"):
             await account.execute(refuse)
         await account.persist("a")
         assert account.sequence_nr == 1
