@@ -84,6 +84,8 @@ def story(info: Case, subject: Subject[Any], reason: str, notes: tuple[str, ...]
     lines += [f"  {'but:' if not index else '':<6}{line}" for index, line in enumerate(reason.splitlines())]
     lines += [f"  {'why:':<6}{info.why}"] * bool(info.why)
     lines += [f"  {'note:':<6}{' '.join(note.split())[:300]}" for note in notes]
+    if info.threads:
+        lines.append(f"  {'note:':<6}the same examples again: seed {subject.options.seed} (--seed, --compat-seed)")
     return "\n".join(lines)
 
 
@@ -107,13 +109,27 @@ async def no_task_left(before: int, subject: Subject[Any]) -> None:
         raise FactoryError(f"{_factory(subject)}: leaving the block left {left} task(s) running")
 
 
+def _is_free(handler: object) -> bool:
+    """Whether nobody else uses the alarm; ours may be left over from a Trio run that it had to crash."""
+    return handler is signal.SIG_DFL or hasattr(handler, "of_compat_suite")
+
+
+def crashed(subject: Subject[Any]) -> Exception:
+    """Return the error for a Trio run that the alarm had to crash: something ignores cancellation."""
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    if subject.stage:
+        return FactoryError(f"{_factory(subject)}: {subject.stage} blocks the whole thread or ignores cancellation")
+    waiting = ", ".join(subject.history.unfinished) or "a call"
+    return BrokenPromise(f"{waiting} ignores cancellation: the run had to be stopped by force")
+
+
 @contextmanager
 def alarm(seconds: float) -> Generator[None]:
     """Raise `Blocked` in the main thread after a time, if this is the main thread and nobody else uses the alarm."""
     usable = (
         hasattr(signal, "setitimer")
         and threading.current_thread() is threading.main_thread()
-        and signal.getsignal(signal.SIGALRM) is signal.SIG_DFL
+        and _is_free(signal.getsignal(signal.SIGALRM))
     )
     if not usable:
         yield
@@ -123,6 +139,7 @@ def alarm(seconds: float) -> Generator[None]:
         place = f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame else "an unknown place"
         raise Blocked(f"still in {place} after {seconds:g} s")
 
+    ring.of_compat_suite = True  # type: ignore[attr-defined]
     signal.signal(signal.SIGALRM, ring)
     signal.setitimer(signal.ITIMER_REAL, seconds)
     try:

@@ -29,7 +29,7 @@ async def for_all(
     """
     try:
         import hypothesis
-        from hypothesis import HealthCheck, strategies
+        from hypothesis import HealthCheck, Phase, strategies
     except ImportError:
         raise NotApplicable("property cases need hypothesis: pip install 'kafka-persist[compat]'") from None
 
@@ -38,6 +38,7 @@ async def for_all(
         max_examples=subject.options.examples,
         deadline=None,
         database=None,
+        phases=(Phase.generate, Phase.shrink),
         suppress_health_check=list(HealthCheck),
     )
     @hypothesis.given(make_strategy(strategies))

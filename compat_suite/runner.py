@@ -17,7 +17,7 @@ from .capabilities import JOURNAL, SNAPSHOT_STORE, parse_capabilities
 from .case import Case, cases_of
 from .catalogue import JournalCases, SnapshotStoreCases
 from .errors import BrokenPromise, FactoryError, NotApplicable, NotDeclared, SpecError
-from .execution import GRACE, Blocked, alarm, late
+from .execution import GRACE, Blocked, alarm, crashed, late
 from .history import failure
 from .report import GIVE_UP_AFTER, Report, Result, Status
 from .subject import JournalSubject, OpenFaults, OpenStore, Options, SnapshotSubject, Subject
@@ -155,8 +155,9 @@ def run_case(
         status, message = Status.NOT_APPLICABLE, str(reason)
     except BrokenPromise as story:
         status, message = Status.FAILED, str(story)
-    except (Exception, Blocked, KeyboardInterrupt) as error:
-        if isinstance(error, KeyboardInterrupt):
-            raise
+    except (trio.TrioInternalError, Blocked):
+        reason = crashed(subject)
+        status, message = Status.FAILED if isinstance(reason, BrokenPromise) else Status.ERROR, str(reason)
+    except Exception as error:  # noqa: BLE001 - whatever the subject raises is judged
         status, message = Status.ERROR, str(error) if isinstance(error, FactoryError) else failure(error)
     return Result(info, group, status, message, time.perf_counter() - started, dict(subject.details))

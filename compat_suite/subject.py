@@ -186,8 +186,9 @@ class _Stage:
     def __enter__(self) -> None:
         self._subject.stage = self._stage
 
-    def __exit__(self, *_: object) -> None:
-        self._subject.stage = ""
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None or issubclass(kind, Exception):
+            self._subject.stage = ""  # else the deadline or the alarm ended it: its name is needed
 
 
 @attrs.define(eq=False)

@@ -83,7 +83,7 @@ def section(kind, spec, mutants, found):
         "",
     ]
     lines += ["```text"]
-    for case, (_group, _info) in cases_of(spec).items():
+    for case in cases_of(spec):
         marks = "".join("#" if case in found[m.name] else "." for m in mutants)
         blocks = " ".join(marks[start : start + 10] for start in range(0, len(marks), 10))
         lines.append(f"{case.removeprefix('test_'):<76} {blocks}")

@@ -40,19 +40,25 @@ class Mutant:
     def run(self, name):
         """Run one case on a new, empty store; return its result."""
         group, info = self.cases()[name]
+        scale = 0.05 if info.threads else 1.0  # these run in real time: a mutant that hangs must not take a minute
         return run_case(
-            SnapshotStoreCases if self.kind == "snapshots" else JournalCases, self.subject(), group, info, mock_clock
+            SnapshotStoreCases if self.kind == "snapshots" else JournalCases,
+            self.subject(scale),
+            group,
+            info,
+            mock_clock,
         )
 
-    def subject(self):
+    def subject(self, scale=1.0):
+        options = attrs.evolve(OPTIONS, scale=scale)
         if self.kind == "faults":
             adapter = self.make
             faults = adapter.opened
             return JournalSubject(
                 name=self.name,
-                factory=lambda: adapter.plain(),
+                factory=adapter.plain,
                 capabilities=adapter.declared,
-                options=OPTIONS,
+                options=options,
                 open_faults=faults,
             )
         disk = Disk()
@@ -62,7 +68,7 @@ class Mutant:
             name=self.name,
             factory=lambda: self.make.opened(disk),
             capabilities=self.make.declared,
-            options=OPTIONS,
+            options=options,
             backdoor=SmallBackdoor(disk),
             open_faults=faults,
         )

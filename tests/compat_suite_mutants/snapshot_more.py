@@ -62,7 +62,7 @@ class EitherBound(SmallSnapshots):
     def matches(self, criteria, metadata):
         number = metadata.sequence_nr <= criteria.max_sequence_nr
         stamp = metadata.timestamp <= criteria.max_timestamp
-        if criteria.max_timestamp == MAX_SEQUENCE_NR or criteria.max_sequence_nr == MAX_SEQUENCE_NR:
+        if MAX_SEQUENCE_NR in {criteria.max_timestamp, criteria.max_sequence_nr}:
             return super().matches(criteria, metadata)
         return number or stamp
 
