@@ -19,8 +19,9 @@ class CompactedLog(Driver):
         appends: records handed over so far.
         dies_at: from this append on nothing is answered in time; None for never.
         lands: whether the append at which it dies reaches the log all the same.
-        refuses: keys for which this gives True are refused.
+        refuses: keys and values for which this gives True are refused.
         holds: keys for which this gives True get no answer until `release`.
+        delays: records for which this gives True are answered as unknown, and land with `land`.
     """
 
     max_record_bytes = 1_000_000
@@ -32,9 +33,11 @@ class CompactedLog(Driver):
         self.appends = 0
         self.dies_at: int | None = None
         self.lands = False
-        self.refuses = lambda _key: False
+        self.refuses = lambda _key, _value: False
         self.holds = lambda _key: False
         self.held = []
+        self.delays = lambda _key: False
+        self.late = []
         self.scans = 0
 
     def submit(self, log, key, value, on_ack):
@@ -42,7 +45,10 @@ class CompactedLog(Driver):
         dead = self.dies_at is not None and number >= self.dies_at
         if dead and not (self.lands and number == self.dies_at):
             ack = Ack(Fate.UNKNOWN, reason="the broker is down")
-        elif self.refuses(key):
+        elif self.delays(key):
+            self.late.append((log.topic, key, value))
+            ack = Ack(Fate.UNKNOWN, reason="no answer in time")
+        elif self.refuses(key, value):
             ack = Ack(Fate.REFUSED, reason="somebody does not like it")
         else:
             offset = self.append(log.topic, key, value)
@@ -56,6 +62,11 @@ class CompactedLog(Driver):
         for on_ack, ack in self.held:
             on_ack(ack)
         self.held.clear()
+
+    def land(self):
+        for record in self.late:
+            self.append(*record)
+        self.late.clear()
 
     def append(self, topic, key, value):
         records = self.topics[topic]
