@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -12,9 +13,12 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, ListOffsetsResultInfo, OffsetSpec  # type: ignore[attr-defined]  # as in admin.py
 
 from ..driver import Log, LogRange, Scan
-from ..errors import PersistenceError
+from ..errors import PersistenceError, RecoveryStalled
 from .errors import MISSING, UNREACHABLE, broker_error, error_in
 from .scanner import CREATION_SECONDS, LOOKUP_SECONDS, Deadline, Scanner, Stretch, stretch_of
+
+PATIENCE_SECONDS: Final = 2.0
+"""How long a crowd waits for those of its logs that send nothing."""
 
 CROWD_BYTES: Final = 32 * 1024 * 1024
 """What one crowd may hold in memory; each log gets its share, and who wants more reads on alone."""
@@ -30,14 +34,17 @@ class Request:
     known: bool
 
 
-def serve(scanner: Scanner, admin: AdminClient, requests: Sequence[Request]) -> list[Scan | PersistenceError]:
+def serve(scanner: Scanner, admin: AdminClient, requests: Sequence[Request]) -> list[Scan | PersistenceError | None]:
     """Answer all requests, of different logs, together; runs in a worker thread.
 
+    Returns:
+        One answer each; None for a log that sent nothing for a while: the others do not wait for it any longer, and it
+        is to be asked for again.
+
     Raises:
-        RecoveryStalled, PersistenceError: what concerns all of them.
+        RecoveryStalled: no log's bounds could be looked up.
     """
-    deadline = Deadline(scanner.stall_seconds, f"reading {len(requests)} logs")
-    bounds = _bounds(admin, requests, deadline)
+    bounds = _bounds(admin, requests, Deadline(scanner.stall_seconds, f"reading {len(requests)} logs", scanner))
     share = max(64 * 1024, min(scanner.batch_bytes, CROWD_BYTES // len(requests)))
     stretches = {
         request.log: stretch_of(request.log, request.start, request.stop, found, share)
@@ -46,16 +53,19 @@ def serve(scanner: Scanner, admin: AdminClient, requests: Sequence[Request]) -> 
     }
     open_ones = {log: stretch for log, stretch in stretches.items() if not stretch.done}
     if open_ones:
-        with scanner.assigned(open_ones.values()):
-            scanner.advance(open_ones, deadline)
+        patience = Deadline(PATIENCE_SECONDS, f"reading {len(open_ones)} logs", scanner)
+        with scanner.assigned(open_ones.values()), contextlib.suppress(RecoveryStalled):
+            scanner.advance(open_ones, patience)
     return [_answer(bounds[request.log], stretches.get(request.log)) for request in requests]
 
 
-def _answer(bounds: LogRange | PersistenceError, stretch: Stretch | None) -> Scan | PersistenceError:
+def _answer(bounds: LogRange | PersistenceError, stretch: Stretch | None) -> Scan | PersistenceError | None:
     if isinstance(bounds, PersistenceError):
         return bounds
     assert stretch is not None
-    return Scan(bounds, stretch.records, stretch.next_offset)
+    if stretch.failure is not None:
+        return stretch.failure
+    return Scan(bounds, stretch.records, stretch.next_offset) if stretch.done else None
 
 
 def _bounds(

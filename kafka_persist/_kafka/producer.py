@@ -21,7 +21,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import trio
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
@@ -38,6 +38,15 @@ POLL_SECONDS: Final = 0.1
 OnAck = Callable[[Ack], None]
 
 
+class _Pending(NamedTuple):
+    """A record without a report."""
+
+    log: Log
+    key: bytes | None
+    value: bytes
+    on_ack: OnAck
+
+
 class Bridge:
     """One producer client with its poller."""
 
@@ -45,7 +54,7 @@ class Bridge:
         self._producer = Producer(dict(config))
         self._token = trio.lowlevel.current_trio_token()
         self._reports: deque[tuple[int, KafkaError | None, int | None]] = deque()
-        self._pending: dict[int, OnAck] = {}
+        self._pending: dict[int, _Pending] = {}
         self._next = 0
         self._stop = threading.Event()
         self._closed = False
@@ -66,7 +75,7 @@ class Bridge:
     def submit(self, log: Log, key: bytes, value: bytes | None, on_ack: OnAck) -> None:
         """See `Driver.submit`."""
         number = self._next = self._next + 1
-        self._pending[number] = on_ack
+        self._pending[number] = _Pending(log, key, value, on_ack)
         if self._closed:
             closed = StoreClosed("the connection to Kafka is closed")
             self._answer_soon(number, Ack(Fate.REFUSED, reason=str(closed), error=closed))
@@ -84,9 +93,9 @@ class Bridge:
         self._token.run_sync_soon(self._answer, number, ack)
 
     def _answer(self, number: int, ack: Ack) -> None:
-        on_ack = self._pending.pop(number, None)
-        if on_ack is not None:
-            on_ack(ack)
+        pending = self._pending.pop(number, None)
+        if pending is not None:
+            pending.on_ack(ack)
         if not self._pending:
             self._drained.set()
 
@@ -127,6 +136,16 @@ class Bridge:
         self._drain()
         for number in list(self._pending):
             self._answer(number, Ack(Fate.UNKNOWN, reason=reason))
+
+    def hand_over(self, successor: Bridge) -> None:
+        """Let `successor` send what has no report yet, and refuse new records.
+
+        A record may so land twice. The second copy extends a head that is no longer the head: it does not count.
+        """
+        self._closed = True
+        pending, self._pending = self._pending, {}
+        for each in pending.values():
+            successor.submit(each.log, each.key, each.value, each.on_ack)
 
     async def close(self, seconds: float) -> None:
         """Refuse new records, wait up to `seconds` for reports, end the thread; idempotent.

@@ -11,10 +11,10 @@ Consumers are made on first use, kept, and closed when the driver closes.
 from __future__ import annotations
 
 import copy
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 import attrs
 import trio
@@ -22,9 +22,9 @@ from confluent_kafka.admin import AdminClient
 
 from .._lifecycle import Background
 from ..driver import Log, LogReader, Record, Scan
-from ..errors import PersistenceError, StoreClosed
+from ..errors import PersistenceError, RecoveryStalled, StoreClosed
 from .crowd import Request, serve
-from .scanner import Scanner, Stretch
+from .scanner import ClusterMoved, Scanner, Stretch
 
 T = TypeVar("T")
 
@@ -39,7 +39,8 @@ KEPT_READERS: Final = 2
 class _Waiting:
     request: Request
     answered: trio.Event = attrs.field(factory=trio.Event)
-    result: Scan | PersistenceError | None = None
+    result: Scan | PersistenceError | ClusterMoved | None = None
+    """None: to be asked for again."""
 
 
 class ReaderPool:
@@ -53,16 +54,19 @@ class ReaderPool:
         *,
         singles: int,
         crowd_size: int,
+        stall_seconds: float,
     ) -> None:
         self._make = make
         self._admin = admin
         self._tasks = tasks
         self._crowd_size = crowd_size
+        self._stall_seconds = stall_seconds
         self._singles: list[Scanner | None] = [None] * singles
         self._crowd: Scanner | None = None
         self._crowd_running = False
         self._waiting: list[_Waiting] = []
         self._kept: list[Scanner] = []
+        self._in_use: set[Scanner] = set()
         self._open_readers = trio.Semaphore(MAX_OPEN_READERS)
         self._limiter = trio.CapacityLimiter(singles + 1 + MAX_OPEN_READERS)
 
@@ -71,20 +75,37 @@ class ReaderPool:
 
         Raises: see `Driver.scan`.
         """
-        if self._singles:
-            return await self._scan_alone(request)
-        return await self._scan_in_crowd(request)
+        deadline = trio.current_time() + self._stall_seconds
+        while True:
+            try:
+                result = await (self._scan_alone(request) if self._singles else self._scan_in_crowd(request))
+            except ClusterMoved:
+                continue
+            if result is not None:
+                return result
+            if trio.current_time() > deadline:
+                raise RecoveryStalled(
+                    f"reading {request.log}: no progress for {self._stall_seconds:g} s (recovery-stall-timeout). The log "
+                    "has more records; is its leader up, or does an open transaction hold its end back?"
+                )
 
     async def _scan_alone(self, request: Request) -> Scan:
         scanner = self._singles.pop()
         try:
             if scanner is None:
-                scanner = await self._in_thread(partial(self._make, 0))
-            return await self._in_thread(partial(scanner.scan, request.log, request.start, request.stop, request.known))
+                scanner = await self.in_thread(partial(self._make, 0))
+            return await self.in_thread(partial(scanner.scan, request.log, request.start, request.stop, request.known))
         finally:
-            self._singles.append(scanner)
+            self._singles.append(self._fresh(scanner))
 
-    async def _scan_in_crowd(self, request: Request) -> Scan:
+    def _fresh(self, scanner: Scanner | None) -> Scanner | None:
+        """The consumer, unless it knows only old addresses: that one is closed."""
+        if scanner is not None and scanner.outdated:
+            self._tasks.spawn(self.in_thread, scanner.close)
+            return None
+        return scanner
+
+    async def _scan_in_crowd(self, request: Request) -> Scan | None:
         waiting = _Waiting(request)
         self._waiting.append(waiting)
         if not self._crowd_running:
@@ -96,10 +117,9 @@ class ReaderPool:
         finally:
             if waiting in self._waiting:
                 self._waiting.remove(waiting)
-        result = waiting.result
-        if isinstance(result, Scan):
-            return result
-        raise result or StoreClosed("the connection to Kafka was closed during this call")
+        if isinstance(waiting.result, Exception):
+            raise waiting.result
+        return waiting.result
 
     async def _serve_crowds(self) -> None:
         try:
@@ -114,38 +134,55 @@ class ReaderPool:
 
     async def _serve_one_crowd(self, crowd: Sequence[_Waiting]) -> None:
         try:
+            self._crowd = self._fresh(self._crowd)
             if self._crowd is None:
-                self._crowd = await self._in_thread(partial(self._make, 20))
-            results = await self._in_thread(partial(serve, self._crowd, self._admin, [each.request for each in crowd]))
+                self._crowd = await self.in_thread(partial(self._make, 20))
+            results = await self.in_thread(partial(serve, self._crowd, self._admin, [each.request for each in crowd]))
             for each, result in zip(crowd, results, strict=True):
                 each.result = result
-        except PersistenceError as error:
+        except (PersistenceError, ClusterMoved) as error:
             for each in crowd:
                 each.result = copy.copy(error)
         finally:
             for each in crowd:
                 each.answered.set()
 
+    def move(self, admin: AdminClient) -> None:
+        """Read with new consumers from here on, also what is being read now."""
+        self._admin = admin
+        for scanner in [*self._singles, self._crowd, *self._kept, *self._in_use]:
+            if scanner is not None:
+                scanner.outdated = True
+        self._singles = [self._fresh(scanner) for scanner in self._singles]
+        self._kept = [scanner for scanner in self._kept if self._fresh(scanner) is not None]
+
     @asynccontextmanager
     async def open_reader(self, log: Log, start: int) -> AsyncIterator[LogReader]:
         """See `Driver.open_reader`."""
         async with self._open_readers:
-            scanner = self._kept.pop() if self._kept else await self._in_thread(partial(self._make, 20))
-            reader = _Reader(scanner, log, start, self._in_thread)
+            reader = _Reader(self, log, start)
             try:
                 yield reader
             finally:
                 with trio.CancelScope(shield=True):  # bounded: local calls of the client
-                    await self._in_thread(partial(self._give_back, reader))
+                    await reader.leave()
 
-    def _give_back(self, reader: _Reader) -> None:
-        reader.unassign()
-        if len(self._kept) < KEPT_READERS:
-            self._kept.append(reader.scanner)
+    async def borrow(self) -> Scanner:
+        """A consumer for a long stretch; give it back."""
+        scanner = self._kept.pop() if self._kept else await self.in_thread(partial(self._make, 20))
+        self._in_use.add(scanner)
+        return scanner
+
+    async def give_back(self, scanner: Scanner) -> None:
+        """Keep a consumer for the next long stretch, or close it."""
+        self._in_use.discard(scanner)
+        if scanner.outdated or len(self._kept) >= KEPT_READERS:
+            await self.in_thread(scanner.close)
         else:
-            reader.scanner.close()
+            self._kept.append(scanner)
 
-    async def _in_thread(self, sync_fn: Callable[[], T]) -> T:
+    async def in_thread(self, sync_fn: Callable[[], T]) -> T:
+        """Run a consumer's call in a worker thread."""
         return await trio.to_thread.run_sync(sync_fn, limiter=self._limiter)
 
     async def close(self) -> None:
@@ -154,7 +191,7 @@ class ReaderPool:
         self._singles, self._crowd, self._kept = [], None, []
         for scanner in scanners:
             if scanner is not None:
-                await self._in_thread(scanner.close)
+                await self.in_thread(scanner.close)
 
 
 def _one_per_log(waiting: Sequence[_Waiting], most: int) -> Collection[_Waiting]:
@@ -168,31 +205,35 @@ def _one_per_log(waiting: Sequence[_Waiting], most: int) -> Collection[_Waiting]
 
 
 class _Reader(LogReader):
-    """A consumer that holds its place in one log."""
+    """A place in one log, and the consumer that reads on from it."""
 
-    def __init__(self, scanner: Scanner, log: Log, start: int, in_thread: Callable[..., Awaitable[Any]]) -> None:
-        self.scanner = scanner
+    def __init__(self, pool: ReaderPool, log: Log, start: int) -> None:
+        self._pool = pool
         self._log = log
         self._next = start
-        self._in_thread = in_thread
-        self._assigned = False
+        self._scanner: Scanner | None = None
 
     async def read(self, stop: int) -> Sequence[Record]:
         """See `LogReader.read`."""
         if self._next >= stop:
             await trio.lowlevel.checkpoint()
             return ()
-        records: Sequence[Record] = await self._in_thread(partial(self._read, stop))
+        while True:
+            try:
+                if self._scanner is None:
+                    self._scanner = await self._pool.borrow()
+                    self._scanner.assign([Stretch(self._log, self._next, stop, 0)])
+                return await self._pool.in_thread(partial(self._read, self._scanner, stop))
+            except ClusterMoved:
+                await self.leave()
+
+    def _read(self, scanner: Scanner, stop: int) -> Sequence[Record]:
+        records, self._next = scanner.read_on(self._log, self._next, stop)
         return records
 
-    def _read(self, stop: int) -> Sequence[Record]:
-        if not self._assigned:
-            self.scanner.assign([Stretch(self._log, self._next, stop, 0)])
-            self._assigned = True
-        records, self._next = self.scanner.read_on(self._log, self._next, stop)
-        return records
-
-    def unassign(self) -> None:
-        """Stop fetching."""
-        if self._assigned:
-            self.scanner.unassign()
+    async def leave(self) -> None:
+        """Stop fetching and give the consumer back."""
+        scanner, self._scanner = self._scanner, None
+        if scanner is not None:
+            await self._pool.in_thread(scanner.unassign)
+            await self._pool.give_back(scanner)

@@ -18,7 +18,7 @@ import trio
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from ..driver import Log, LogRange, Record, Scan
-from ..errors import CorruptRecord, RecoveryStalled, TopicMissing
+from ..errors import CorruptRecord, PersistenceError, RecoveryStalled, TopicMissing
 from .errors import MISSING, UNREACHABLE, broker_error, describe, error_in
 
 POLL_SECONDS: Final = 0.05
@@ -39,18 +39,20 @@ class Stretch:
     room: int
     records: list[Record] = attrs.field(factory=list)
     bad: int = 0
+    failure: PersistenceError | None = None
 
     @property
     def done(self) -> bool:
-        """All is read, or as much as was wanted at a time."""
-        return self.next_offset >= self.stop or self.room <= 0
+        """All is read, or as much as was wanted at a time, or there is no going on."""
+        return self.next_offset >= self.stop or self.room <= 0 or self.failure is not None
 
     def take(self, message: Message) -> None:
         """Add a message, if it belongs to the stretch."""
         offset = message.offset()
         assert offset is not None
         if offset >= self.stop:
-            self.next_offset = self.stop
+            self.next_offset = max(self.next_offset, self.stop)
+            return
         if offset < self.next_offset:
             return
         value = message.value()
@@ -74,10 +76,15 @@ def stretch_of(log: Log, start: int | None, stop: int | None, bounds: LogRange, 
     return Stretch(log, begin, bounds.end if stop is None else stop, room)
 
 
+class ClusterMoved(Exception):  # noqa: N818 - a signal to the pool, never an error to a caller
+    """The brokers have other addresses now: go on with a new consumer."""
+
+
 class Deadline:
     """Raises when there was no progress for too long, and ends the thread's work when its task was cancelled."""
 
-    def __init__(self, seconds: float, what: str) -> None:
+    def __init__(self, seconds: float, what: str, scanner: Scanner) -> None:
+        self._scanner = scanner
         self._seconds = seconds
         self._what = what
         self._last = time.monotonic()
@@ -92,9 +99,12 @@ class Deadline:
 
         Raises:
             RecoveryStalled: nothing came within the configured time.
+            ClusterMoved: this consumer knows only addresses that are gone.
             trio.Cancelled: the task that waits for this thread was cancelled.
         """
         trio.from_thread.check_cancelled()
+        if self._scanner.outdated:
+            raise ClusterMoved
         if time.monotonic() - self._last > self._seconds:
             raise RecoveryStalled(
                 f"{self._what}: no progress for {self._seconds:g} s (recovery-stall-timeout): {self.reason}. The log has "
@@ -112,6 +122,8 @@ class Scanner:
 
     def __init__(self, config: Mapping[str, Any], *, stall_seconds: float, batch_bytes: int) -> None:
         self._consumer = Consumer(dict(config))
+        self.outdated = False
+        """Set by the Trio thread when the brokers have other addresses."""
         self.stall_seconds = stall_seconds
         self.batch_bytes = batch_bytes
 
@@ -123,12 +135,14 @@ class Scanner:
 
     def scan(self, log: Log, start: int | None, stop: int | None, known: bool) -> Scan:
         """See `Driver.scan`; `known` says that the topic must exist."""
-        deadline = Deadline(self.stall_seconds, f"reading {log}")
+        deadline = Deadline(self.stall_seconds, f"reading {log}", self)
         bounds = self._bounds(log, deadline, known)
         stretch = stretch_of(log, start, stop, bounds, self.batch_bytes)
         if not stretch.done:
             with self.assigned([stretch]):
                 self.advance({log: stretch}, deadline)
+        if stretch.failure is not None:
+            raise stretch.failure
         return Scan(bounds, stretch.records, stretch.next_offset)
 
     def _bounds(self, log: Log, deadline: Deadline, known: bool) -> LogRange:
@@ -190,9 +204,11 @@ class Scanner:
     def read_on(self, log: Log, next_offset: int, stop: int) -> tuple[Sequence[Record], int]:
         """The next batch of an assigned log (at least one record), and where it ends."""
         stretch = Stretch(log, next_offset, stop, self.batch_bytes)
-        deadline = Deadline(self.stall_seconds, f"reading {log}")
+        deadline = Deadline(self.stall_seconds, f"reading {log}", self)
         while not stretch.records and not stretch.done:
             self.collect({log: stretch}, deadline)
+        if stretch.failure is not None and not stretch.records:
+            raise stretch.failure
         return stretch.records, stretch.next_offset
 
     def advance(self, stretches: Mapping[Log, Stretch], deadline: Deadline) -> None:
@@ -216,7 +232,8 @@ class Scanner:
             elif error.code() == KafkaError._PARTITION_EOF:
                 stretch.at_end(message)
             else:
-                _judge(stretch, error, deadline)
+                deadline.reason = describe(error)
+                _judge(stretch, error)
             finished += stretch.done and not was_done
         return finished
 
@@ -238,20 +255,14 @@ def _partition(message: Message) -> int:
     return -1 if partition is None else partition
 
 
-def _judge(stretch: Stretch, error: KafkaError, deadline: Deadline) -> None:
-    """Decide whether an error in place of a message ends the reading.
-
-    Raises:
-        CorruptRecord: the record's checksum failed again and again.
-        PersistenceError: anything that waiting does not heal.
-    """
-    deadline.reason = describe(error)
+def _judge(stretch: Stretch, error: KafkaError) -> None:
+    """Decide whether an error in place of a message ends the reading of its log: where waiting does not heal it."""
     if error.code() == KafkaError._BAD_MSG:
         stretch.bad += 1
         if stretch.bad >= BAD_RECORD_ATTEMPTS:
-            raise CorruptRecord(
+            stretch.failure = CorruptRecord(
                 f"{stretch.log}@{stretch.next_offset}: the broker's copy fails its checksum ({error.str()}). Other ids go "
                 "on; restore the partition from a healthy replica"
             )
     elif error.code() not in UNREACHABLE:
-        raise broker_error(error, f"reading {stretch.log} from offset {stretch.next_offset}")
+        stretch.failure = broker_error(error, f"reading {stretch.log} from offset {stretch.next_offset}")
