@@ -11,6 +11,9 @@ from uuid import UUID
 
 import attrs
 
+from kafka_persist._core import cbor
+from kafka_persist.serialization import Serializer
+
 Sku = NewType("Sku", str)
 
 
@@ -78,3 +81,55 @@ class Renamed:
     old: str
     new: str
     steps: list[int] = dataclasses.field(default_factory=list)
+
+
+BUYER = UUID("00000000-0000-4000-8000-000000000007")
+
+
+def shop():
+    serializer = Serializer()
+    for each in (Order, Renamed, Colour):
+        serializer.register(each)
+    return serializer
+
+
+SHOP = shop()
+
+
+def stored(value, serializer=SHOP):
+    """Send a value through bytes and back."""
+    encoded = serializer.dump(value)
+    return serializer.load(encoded.name, encoded.version, cbor.decode(cbor.encode(encoded.data)))
+
+
+def full_order():
+    line = Line("a-1", 2, Decimal("1.50"))
+    return Order(
+        number=7,
+        identity=BUYER,
+        lines=(line, line),
+        at=dt.datetime(2024, 2, 29, 12, tzinfo=dt.UTC),
+        day=dt.date(2024, 2, 29),
+        wait=dt.timedelta(days=2, microseconds=3),
+        opens=dt.time(8, 30),
+        note="ü",
+        weight=1.5,
+        gift=True,
+        picture=b"\0\xff",
+        colour=Colour.BLUE,
+        size="s",
+        labels=frozenset({"x", "y"}),
+        buyers={BUYER},
+        counts={"a": 1},
+        by_number={5: line},
+        by_day={dt.date(2024, 1, 1): ["x"]},
+        by_colour={Colour.RED: 1},
+        place=Place(3, "b"),
+        pair=(2, "b"),
+        mixed=b"m",
+        history=[Paid(Decimal(5)), Refunded(Decimal(3), "late")],
+        recent=deque([1, 2]),
+        names=("n", "m"),
+        extra={"k": [1, None]},
+        parent=Order(number=1, identity=BUYER),
+    )

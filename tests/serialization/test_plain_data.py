@@ -41,8 +41,10 @@ def identical(left, right):
 integers = st.integers(-(2**512) + 1, 2**512 - 1)
 offsets = st.integers(-23 * 60, 23 * 60).map(lambda minutes: dt.timezone(dt.timedelta(minutes=minutes)))
 moments = st.datetimes(timezones=offsets).map(lambda moment: moment.replace(fold=0))
-decimals = st.decimals(allow_nan=False, allow_infinity=False, places=None).filter(
-    lambda value: abs(value.as_tuple().exponent) <= cbor.MAX_EXPONENT
+decimals = st.decimals(allow_nan=False, allow_infinity=False).filter(
+    lambda value: (
+        abs(value.as_tuple().exponent) <= cbor.MAX_EXPONENT and len(value.as_tuple().digits) <= cbor.MAX_DIGITS
+    )
 )
 scalars = (
     st.none()
