@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, ClusterMetadata, ConfigResource, NewTopic  # type: ignore[attr-defined]
 
+from .errors import ServerStateError
+
 _silent = logging.Logger("kafka_persist_testkit.probe")  # noqa: LOG001 - must not propagate anywhere
 _silent.addHandler(logging.NullHandler())
 
@@ -76,14 +78,18 @@ class Probe:
         """Create topics in one request and wait until they are created.
 
         Raises:
-            KafkaException: The broker refuses one of them.
+            ServerStateError: The broker refuses one of them.
         """
         topics = [
             NewTopic(name, num_partitions=partitions, replication_factor=replication, config=dict(config))
             for name in names
         ]
-        for future in self._admin.create_topics(topics, operation_timeout=seconds).values():
-            future.result()
+        limits = {"operation_timeout": seconds, "request_timeout": seconds}
+        for name, future in self._admin.create_topics(topics, **limits).items():
+            try:
+                future.result()
+            except KafkaException as error:
+                raise ServerStateError(f"topic {name} cannot be created: {error.args[0].str()}") from error
 
     def broker_config(self, broker_id: int) -> dict[str, str | None]:
         """The properties that a broker runs with."""

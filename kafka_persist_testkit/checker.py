@@ -121,6 +121,7 @@ class Checker:
         self._ids: defaultdict[str, _Id] = defaultdict(_Id)
         self._owner: dict[str, str] = {}
         self._open: dict[tuple[str, int], tuple[Line, tuple[int, ...], object]] = {}
+        self._stopped: defaultdict[str, float] = defaultdict(float)
 
     def take(self, line: Line) -> None:
         """Look at one line."""
@@ -136,6 +137,7 @@ class Checker:
     def _begin(self, line: Line, about: object = None) -> None:
         each = self._ids[line["pid"]]
         before = (len(each.stored), each.floor, each.highest, each.seen)
+        line["stopped"] = self._stopped[line["proc"]]
         self._open[line["proc"], line["call"]] = (line, before, about)
 
     def _invoke_write(self, line: Line) -> None:
@@ -323,8 +325,9 @@ class Checker:
     # --- limits ----------------------------------------------------------------------------------------------------------
 
     def _check_time(self, invocation: Line, line: Line) -> None:
-        """I11, I14: every call ends in time, a cancelled one within a second."""
+        """I11, I14: every call ends in time, a cancelled one within a second; time in which its process was stopped is no time."""
         took, within = line["t"] - invocation["t"], invocation.get("within")
+        took -= self._stopped[line["proc"]] - invocation["stopped"]
         if within is not None and took > within + GRACE:
             self._bad("I11", line["pid"], f"{line['op']} took {took:.1f} s; {within:g} s were allowed")
         if (since := line.get("cancelled")) is not None and line["t"] - since > GRACE:
@@ -332,7 +335,9 @@ class Checker:
 
     def _limits(self, line: Line) -> None:
         """I12, I13: memory, threads and files stay, the event loop is never blocked for long."""
-        if line["op"] == "resources":
+        if line["op"] == "stopped":
+            self._stopped[line["proc"]] += line["seconds"]
+        elif line["op"] == "resources":
             for name in ("rss", "threads", "fds", "queue"):
                 if name in line and line[name] > line.get(f"max_{name}", line[name]):
                     self._bad(

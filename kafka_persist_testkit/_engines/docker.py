@@ -11,7 +11,9 @@ controlled (`server.broker` raises).
 from __future__ import annotations
 
 import contextlib
+import gc
 import time
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -97,12 +99,18 @@ def _connect() -> DockerClient:
         from docker.errors import DockerException
     except ImportError as error:
         raise ServerUnavailable(f"the package {error.name} is not installed") from error
-    try:
-        client = docker.from_env()
-        client.ping()
-    except DockerException as error:
-        raise ServerUnavailable(f"no Docker engine answers ({error})") from error
-    return client
+    with warnings.catch_warnings():
+        # Where nobody answers the package drops its socket without closing it.
+        warnings.simplefilter("ignore", ResourceWarning)
+        try:
+            client = docker.from_env()
+            client.ping()
+        except DockerException as error:
+            reason = str(error)
+        else:
+            return client
+        gc.collect()
+    raise ServerUnavailable(f"no Docker engine answers ({reason})")
 
 
 class DockerCluster(Cluster):

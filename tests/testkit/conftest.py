@@ -51,13 +51,6 @@ def any_server(request):
 
 
 @pytest.fixture
-def own_server():
-    """A server that the test may maltreat."""
-    with TestServer() as server:
-        yield server
-
-
-@pytest.fixture
 def run_python():
     """Start Python programs; those that still run at the end of the test are killed, forks included."""
     started = []

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import logging
 import socket
+import uuid
 
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
@@ -12,64 +16,97 @@ from kafka_persist_testkit._probe import open_probe
 
 pytestmark = pytest.mark.broker
 
+QUIET = logging.getLogger("kafka-clients")  # what clients say about brokers that we kill
+
+
+@pytest.fixture(scope="module")
+def patients():
+    """A server of each mode for all tests here, started when first asked for; each test leaves it running."""
+    with contextlib.ExitStack() as servers:
+        yield functools.cache(lambda mode: servers.enter_context(TestServer(mode)))
+
 
 @pytest.fixture(params=["zookeeper", "kraft"])
-def written(request):
-    """A server of its own with one record in topic `t`."""
-    with TestServer(request.param, topics=["t"]) as server:
-        with Producer(server.client_config()) as producer:
-            producer.produce("t", value=b"kept")
-            assert producer.flush(30) == 0
-        yield server
+def server(request, patients):
+    return patients(request.param)
 
 
-def records(server):
-    """The values in topic `t`; None if there is no such topic."""
+@pytest.fixture
+def zookeeper_patient(patients):
+    return patients("zookeeper")
+
+
+@pytest.fixture
+def topic(server):
+    """A topic with one record."""
+    name = f"topic-{uuid.uuid4().hex[:8]}"
+    server.create_topics(name)
+    write(server, name)
+    return name
+
+
+def write(server, topic):
+    with Producer(server.client_config(), logger=QUIET) as producer:
+        producer.produce(topic, value=b"kept")
+        assert producer.flush(60) == 0
+
+
+def records(server, topic):
+    """The values in a topic; None if there is no such topic."""
     with open_probe(server.bootstrap_servers) as probe:
-        if probe.partitions("t") == 0:
+        if probe.partitions(topic) == 0:
             return None
-    with Consumer(
-        {**server.client_config(), "group.id": "g", "enable.auto.commit": False, "enable.partition.eof": True}
-    ) as consumer:
-        consumer.assign([TopicPartition("t", 0, 0)])
-        first = consumer.poll(30)
-        return [] if first.error() else [first.value()]
+    config = {**server.client_config(), "group.id": "g", "enable.auto.commit": False}
+    with Consumer(config, logger=QUIET) as consumer:
+        consumer.assign([TopicPartition(topic, 0, 0)])
+        return [consumer.poll(60).value()]
 
 
-def test_a_killed_broker_comes_back_with_its_port_and_its_records(written):
-    port, pid = written.broker.port, written.broker.pid
+def test_a_killed_broker_comes_back_with_its_port_and_its_records(server, topic):
+    port, pid = server.broker.port, server.broker.pid
 
-    written.broker.kill()
-    assert (written.broker.is_running, written.broker.exit_code, written.broker.pid) == (False, -9, None)
+    server.broker.kill()
+    assert (server.broker.is_running, server.broker.exit_code, server.broker.pid) == (False, -9, None)
     with pytest.raises(ServerFailed, match="broker-1 ended with signal SIGKILL"):
-        written.check()
+        server.check()
 
-    written.broker.start()
-    assert (written.broker.port, written.broker.is_running, written.broker.pid == pid) == (port, True, False)
-    assert records(written) == [b"kept"]
-    written.check()
+    server.broker.start()
+    assert (server.broker.port, server.broker.is_running, server.broker.pid == pid) == (port, True, False)
+    assert records(server, topic) == [b"kept"]
+    server.check()
 
 
-def test_restarts_and_pauses(written):
-    """One server for several promises: each start takes seconds."""
-    address = written.bootstrap_servers
-
-    written.broker.pause()
-    assert repr(written.broker) == f"<Broker broker-1 port={written.broker.port} paused>"
-    with open_probe(address) as probe:
+def test_a_paused_broker_answers_nothing_until_it_goes_on(server):
+    with open_probe(server.bootstrap_servers) as probe:
+        server.broker.pause()
+        assert repr(server.broker) == f"<Broker broker-1 port={server.broker.port} paused>"
         assert probe.brokers(0.3) == frozenset()
-        written.broker.resume()
-        assert probe.brokers(30) == {1}
 
-    written.restart()
-    assert (written.bootstrap_servers, records(written)) == (address, [b"kept"])
-
-    written.restart(keep_data=False)
-    assert (written.bootstrap_servers, records(written)) == (address, None)
+        server.broker.resume()
+        assert probe.brokers(60) == {1}
 
 
-def test_zookeeper_can_be_killed_and_paused(own_server):
-    zookeeper = own_server.zookeeper
+def test_a_restart_keeps_the_address_and_the_data_if_asked(server, topic):
+    address = server.bootstrap_servers
+
+    server.restart()
+    assert (server.bootstrap_servers, records(server, topic)) == (address, [b"kept"])
+
+    server.restart(keep_data=False)
+    assert (server.bootstrap_servers, records(server, topic)) == (address, None)
+
+
+def test_a_paused_broker_can_be_stopped(server):
+    server.broker.pause()
+
+    server.broker.stop()
+
+    assert server.broker.exit_code == 143  # what Java says after a clean end by SIGTERM
+    server.broker.start()
+
+
+def test_zookeeper_can_be_killed_and_paused(zookeeper_patient):
+    zookeeper = zookeeper_patient.zookeeper
     zookeeper.kill()
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", zookeeper.port)).close()
@@ -79,27 +116,18 @@ def test_zookeeper_can_be_killed_and_paused(own_server):
     assert not _zookeeper_wire.is_serving(zookeeper.port, seconds=0.2)
 
     zookeeper.start()  # a paused one goes on
-    own_server.create_topics("after")  # the broker has found it again
-
-
-def test_a_paused_broker_can_be_stopped(own_server):
-    own_server.broker.pause()
-
-    own_server.broker.stop()
-
-    assert own_server.broker.exit_code == 143  # what Java says after a clean end by SIGTERM
+    zookeeper_patient.create_topics("after")  # the broker has found it again
 
 
 @pytest.mark.parametrize("mode", ["zookeeper", "kraft"])
 def test_a_cluster_goes_on_without_one_of_its_brokers(mode):
-    with TestServer(mode, brokers=3) as server, open_probe(server.bootstrap_servers) as probe:
+    with TestServer(mode, brokers=3) as server:
         assert [broker.broker_id for broker in server.brokers] == [1, 2, 3]
-        assert probe.brokers(30) == {1, 2, 3}
+        with open_probe(server.bootstrap_servers) as probe:
+            assert probe.brokers(60) == {1, 2, 3}
         server.create_topics("t", replication_factor=3)
 
         server.brokers[2].kill()
-        with Producer(server.client_config()) as producer:
-            producer.produce("t", value=b"kept")
-            assert producer.flush(30) == 0
 
-        assert records(server) == [b"kept"]
+        write(server, "t")
+        assert records(server, "t") == [b"kept"]
