@@ -126,12 +126,16 @@ def memory():
     return InMemory()
 
 
+@pytest.fixture
+def kafka_world(kafka_server, kafka_prefix):
+    """Stores in Kafka."""
+    return OnKafka(kafka_server, kafka_prefix)
+
+
 @pytest.fixture(params=["memory", pytest.param("kafka", marks=pytest.mark.broker)])
 def world(request):
     """Stores in memory, then in Kafka."""
-    if request.param == "memory":
-        return InMemory()
-    return OnKafka(request.getfixturevalue("kafka_server"), request.getfixturevalue("kafka_prefix"))
+    return InMemory() if request.param == "memory" else request.getfixturevalue("kafka_world")
 
 
 def append(state, event):

@@ -154,6 +154,7 @@ async def test_what_cannot_be_an_entity_is_refused_before_anything_happens(memor
             entity(persistence, snapshot_every=0)
 
 
+@pytest.mark.slow
 async def test_an_idle_entity_needs_at_most_10_kib(world, entity):
     count = 1000 if hasattr(world, "backend") else 100
     async with world.open() as persistence, AsyncExitStack() as stack:

@@ -9,6 +9,7 @@ import pytest
 import trio
 
 from kafka_persist import (
+    AtomicWrite,
     ConnectError,
     EventsDeleted,
     EvolveFailed,
@@ -287,8 +288,6 @@ async def test_events_of_writers_before_are_part_of_the_state(memory, entity):
             PersistentRepr(persistence_id="account", sequence_nr=number, payload=number, writer=writer)
             for number in (1, 2)
         ]
-        from kafka_persist import AtomicWrite
-
         await persistence.journal.write([AtomicWrite(events)])
         async with entity(persistence) as account:
             assert account.state == [1, 2]

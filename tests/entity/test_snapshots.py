@@ -7,13 +7,11 @@ import logging
 import pytest
 import trio
 
-from kafka_persist import ConnectError, EventRejected, UsageError
+from kafka_persist import ConnectError, EventRejected, SelectionCriteria, UsageError
 
 
 async def numbers(persistence):
     """The numbers of all snapshots of the account, newest first."""
-    from kafka_persist import SelectionCriteria
-
     found, limit = [], 1000
     while limit >= 0:
         snapshot = await persistence.snapshot_store.load("account", SelectionCriteria(max_sequence_nr=limit))
