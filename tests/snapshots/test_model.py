@@ -255,6 +255,28 @@ async def test_a_save_that_lands_late_does_not_replace_a_newer_one(compacted_log
         assert contents(await everything(store)) == {2: "another"}
 
 
+async def test_what_replaces_a_snapshot_has_a_later_timestamp(compacted_log, open_on):
+    """Also when the clock stands still or goes back: deleting the old one by its timestamp leaves the new one."""
+    times = [1000, 1000, 900]
+    async with open_on(compacted_log(), clock=lambda: times[0]) as store:
+        first = await store.save(of(1), "first")
+        for value in ("second", "third"):
+            times.pop(0)
+            await store.save(of(1), value)
+        await store.delete(first)
+        found = await store.load("id")
+    assert (found.snapshot, found.metadata.timestamp) == ("third", 1002)
+
+
+async def test_snapshots_of_one_moment_are_told_apart_by_their_numbers(compacted_log, open_on):
+    async with open_on(compacted_log(), clock=lambda: 1000) as store:
+        await store.save(of(2), "two")
+        await store.save(of(1), "one")
+        assert (await store.load("id", SelectionCriteria(max_timestamp=1000))).snapshot == "two"
+        await store.delete(of(2, 1000))
+        assert contents(await everything(store)) == {1: "one"}
+
+
 async def test_chunks_that_may_still_be_in_use_are_left_alone(compacted_log, open_on):
     """A save does not remove the chunks that another process is writing."""
     log = compacted_log()
@@ -266,6 +288,7 @@ async def test_chunks_that_may_still_be_in_use_are_left_alone(compacted_log, ope
         log.holds = lambda _key: False
         await fast.save(of(2), "fast")
         log.release()
+    log.compact(TOPIC, tombstones=True)
     async with open_on(log) as store:
         assert contents(await everything(store)) == {1: "x" * 1300, 2: "fast"}
 
