@@ -3,7 +3,7 @@
     persistence, entity, view     entities that recover and persist, views that follow them: `open_persistence`
     journal, snapshots, memory    stores of events and snapshots, in Kafka and in memory: `open_journal`, ...
     abc, model, errors            the contract of a store, its records, everything that can go wrong
-    publishing                    which user-defined topics events go to
+    publishing, consuming         which user-defined topics events go to; reading them: `open_events`
     config, serialization, naming settings, types of payloads, names of topics
     _core, _kafka, _zookeeper     pure rules; the only importers of librdkafka's client; of ZooKeeper's
 
@@ -25,6 +25,12 @@ from .config import TopicsConfig as TopicsConfig
 from .config import ZookeeperConfig as ZookeeperConfig
 from .config import load_config as load_config
 from .config import reference_toml as reference_toml
+from .consuming import EventDecoder as EventDecoder
+from .consuming import EventStream as EventStream
+from .consuming import PersistentReprDecoder as PersistentReprDecoder
+from .consuming import ReceivedEvent as ReceivedEvent
+from .consuming import StreamStatistics as StreamStatistics
+from .consuming import open_events as open_events
 from .entity import Entity as Entity
 from .errors import AuthenticationError as AuthenticationError
 from .errors import AuthorizationError as AuthorizationError

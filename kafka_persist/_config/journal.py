@@ -88,6 +88,24 @@ class JournalConfig(StoreConfig):
             tuning["transaction.timeout.ms"] = max(60_000, owned["delivery.timeout.ms"])
         return self._properties(merge(tuning, self.event_producer.properties), owned)
 
+    def event_consumer_properties(self, group: str = "") -> dict[str, Any]:
+        """Return the whole configuration of a reader of user-defined topics, secrets in clear; librdkafka's names.
+
+        Args:
+            group: the consumer group to join; "" for none.
+        """
+        owned = {
+            "group.id": group or "kafka-persist",  # required by the client; joined only by who subscribes
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            "auto.offset.reset": "error",
+            "check.crcs": True,
+            "isolation.level": "read_committed",
+            "partition.assignment.strategy": "cooperative-sticky",
+            "message.max.bytes": self.max_record_bytes + PUBLISHED_OVERHEAD_BYTES,
+        }
+        return self._properties(merge({"topic.metadata.refresh.interval.ms": 10_000}, self.consumer), owned)
+
     def event_topic_settings(self) -> dict[str, str]:
         """Return the settings of a new user-defined topic, Kafka's names and texts.
 
