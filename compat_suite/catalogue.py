@@ -10,6 +10,7 @@ from .encoding import EncodingCases, RejectionCases
 from .faulty import FaultCases
 from .highest import HighestCases
 from .ids import IdCases
+from .outages import OutageCases
 from .performance import JournalPerformance, SnapshotPerformance
 from .properties import PropertyCases
 from .queries import QueryCases
@@ -39,6 +40,7 @@ class JournalCases(
     CancellationCases,
     RestartCases,
     FaultCases,
+    OutageCases,
     PropertyCases,
     QueryCases,
     JournalPerformance,

@@ -45,13 +45,18 @@ async def execute(info: Case, subject: Subject[Any], body: Callable[[], Awaitabl
     before = trio.lowlevel.current_statistics().tasks_living
     limit = info.limit * subject.options.scale
     try:
-        with alarm(limit + GRACE * subject.options.scale), trio.move_on_after(limit) as scope:
+        with alarm(limit + grace(subject)), trio.move_on_after(limit) as scope:
             await body()
         if scope.cancelled_caught:
             raise late(subject, limit)
         await no_task_left(before, subject)
     except (Exception, Blocked) as error:  # noqa: BLE001 - whatever the subject raises is judged
         raise verdict(info, subject, error) from (None if isinstance(error, FactoryError | NotApplicable) else error)
+
+
+def grace(subject: Subject[Any]) -> float:
+    """Return the seconds between the deadline and the alarm; at least one, for machines that are busy."""
+    return max(1.0, GRACE * subject.options.scale)
 
 
 def late(subject: Subject[Any], limit: float) -> Exception:

@@ -17,7 +17,7 @@ from .capabilities import JOURNAL, SNAPSHOT_STORE, parse_capabilities
 from .case import Case, cases_of
 from .catalogue import JournalCases, SnapshotStoreCases
 from .errors import BrokenPromise, FactoryError, NotApplicable, NotDeclared, SpecError
-from .execution import GRACE, Blocked, alarm, crashed, late
+from .execution import Blocked, alarm, crashed, grace, late
 from .history import failure
 from .report import GIVE_UP_AFTER, Report, Result, Status
 from .subject import JournalSubject, OpenFaults, OpenStore, Options, SnapshotSubject, Subject
@@ -134,7 +134,7 @@ def _in_time(probe: Subject[Any], call: Callable[[Any], Any], seconds: float = 8
         raise late(probe, limit)
 
     try:
-        with alarm(limit + GRACE * probe.options.scale):
+        with alarm(limit + grace(probe)):
             return trio.run(bounded)
     except (Blocked, trio.TrioInternalError) as error:
         raise FactoryError(f"{probe.name}: opening blocks the whole thread or ignores cancellation") from error
@@ -156,8 +156,8 @@ def run_case(
     except BrokenPromise as story:
         status, message = Status.FAILED, str(story)
     except (trio.TrioInternalError, Blocked):
-        reason = crashed(subject)
-        status, message = Status.FAILED if isinstance(reason, BrokenPromise) else Status.ERROR, str(reason)
+        stopped = crashed(subject)
+        status, message = Status.FAILED if isinstance(stopped, BrokenPromise) else Status.ERROR, str(stopped)
     except Exception as error:  # noqa: BLE001 - whatever the subject raises is judged
         status, message = Status.ERROR, str(error) if isinstance(error, FactoryError) else failure(error)
     return Result(info, group, status, message, time.perf_counter() - started, dict(subject.details))

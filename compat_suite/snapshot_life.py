@@ -241,8 +241,7 @@ class SnapshotLifeCases(Promises):
             raise
         except BaseException as came:  # noqa: BLE001 - whatever comes out is what the case is about
             caught = came
-        wrapped = " inside an exception group" if caught is not None and single(caught) is error else ""
-        require(caught is error, f"out of the block came {type(caught).__name__}{wrapped}, not the user's own error")
+        require(caught is error, f"out of the block came {_what_came(caught, error)}, not the user's own error")
 
     @case()
     async def test_illegal_ids_are_refused(self, subject: SnapshotSubject) -> None:
@@ -311,6 +310,11 @@ class SnapshotLifeCases(Promises):
             await faults.release()
             require(took <= 2.0 * subject.options.scale, f"the load outlived its deadline by {took:.2f} s")
             await shelf.gives(5)
+
+
+def _what_came(caught: BaseException | None, error: BaseException) -> str:
+    wrapped = " inside an exception group" if caught is not None and single(caught) is error else ""
+    return f"{type(caught).__name__}{wrapped}"
 
 
 async def _again(call: Callable[[], Awaitable[None]], attempts: int = 50) -> None:
