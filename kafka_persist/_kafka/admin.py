@@ -136,6 +136,27 @@ class Admin:
                 )
             _log.warning("topic %s: %s", spec.name, problem)
 
+    def broker_settings(self) -> dict[str, dict[str, str]]:
+        """The settings of each broker, by its id."""
+        with translated("listing the brokers"):
+            names = [str(name) for name in self.client.list_topics(timeout=self._timeout).brokers]
+        return self._describe(ResourceType.BROKER, sorted(names, key=int))
+
+    def topic_settings(self, names: Sequence[str]) -> dict[str, dict[str, str]]:
+        """The settings of topics."""
+        return self._describe(ResourceType.TOPIC, names)
+
+    def _describe(self, kind: Any, names: Sequence[str]) -> dict[str, dict[str, str]]:
+        if not names:
+            return {}
+        found: dict[str, dict[str, str]] = {}
+        with translated("reading settings"):
+            for name in names:  # a broker answers only for itself, so this is a request each
+                resource = ConfigResource(kind, name)
+                answer = self.client.describe_configs([resource], request_timeout=self._timeout)[resource].result()
+                found[name] = {each.name: each.value for each in answer.values() if each.value is not None}
+        return found
+
     def delete_before(self, log: Log, offset: int) -> None:
         """See `Driver.delete_before`."""
         with translated(f"deleting the records of {log} below offset {offset}"):

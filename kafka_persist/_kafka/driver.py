@@ -249,6 +249,16 @@ class KafkaDriver(Driver):
         assert self._admin is not None
         return await self._in_thread(self._admin.names)
 
+    async def broker_settings(self) -> dict[str, dict[str, str]]:
+        """The settings of each broker, by its id."""
+        assert self._admin is not None
+        return await self._in_thread(self._admin.broker_settings)
+
+    async def topic_settings(self, names: Sequence[str]) -> dict[str, dict[str, str]]:
+        """The settings of topics, by their names."""
+        assert self._admin is not None
+        return await self._in_thread(partial(self._admin.topic_settings, names))
+
     def forget_topics(self, names: Iterable[str]) -> None:
         """See `Driver.forget_topics`."""
         self._ensured.difference_update(names)

@@ -42,8 +42,8 @@ class _Pending(NamedTuple):
     """A record without a report."""
 
     log: Log
-    key: bytes | None
-    value: bytes
+    key: bytes
+    value: bytes | None
     on_ack: OnAck
 
 

@@ -1,0 +1,88 @@
+"""``python -m kafka_persist check``: the original's configuration hints as checks, on a real broker."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from kafka_persist import Config
+from kafka_persist.__main__ import main
+from kafka_persist._commands.hints import BROKER_HINTS, Verdict, judge
+
+GOOD = {
+    "num.partitions": "1",
+    "default.replication.factor": "3",
+    "min.insync.replicas": "2",
+    "unclean.leader.election.enable": "false",
+    "message.max.bytes": "1048588",
+    "replica.fetch.max.bytes": "1048576",
+    "auto.create.topics.enable": "false",
+    "log.cleanup.policy": "delete",
+}
+
+
+def verdicts(**changes: str) -> dict[str, Verdict]:
+    settings = GOOD | {name.replace("_", "."): value for name, value in changes.items()}
+    return {each.setting: each.verdict for each in judge(BROKER_HINTS, "broker 1", settings, Config(), 3)}
+
+
+def test_good_settings_are_all_fine():
+    assert set(verdicts().values()) == {Verdict.OK}
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "verdict"),
+    [
+        ("num.partitions", "8", Verdict.ADVICE),
+        ("default.replication.factor", "1", Verdict.DANGER),
+        ("min.insync.replicas", "1", Verdict.DANGER),
+        ("unclean.leader.election.enable", "true", Verdict.DANGER),
+        ("message.max.bytes", "1000", Verdict.DANGER),
+        ("replica.fetch.max.bytes", "1000", Verdict.ADVICE),
+        ("auto.create.topics.enable", "true", Verdict.ADVICE),
+        ("log.cleanup.policy", "compact", Verdict.ADVICE),
+    ],
+)
+def test_each_bad_setting_is_found(setting, value, verdict):
+    found = {each.setting: each for each in judge(BROKER_HINTS, "b", GOOD | {setting: value}, Config(), 3)}
+    assert found[setting].verdict is verdict
+    assert found[setting].fix
+    assert all(each.verdict is Verdict.OK for name, each in found.items() if name != setting)
+
+
+def test_a_cluster_of_one_is_in_danger_and_the_table_says_why(kafka_server, capsys):
+    assert main(["check", "--bootstrap-servers", kafka_server.bootstrap_servers]) == 1
+    printed = capsys.readouterr().out
+    assert "DANGER" in printed
+    assert "default.replication.factor" in printed
+    assert "loses every event" in printed
+
+
+def test_the_findings_are_there_as_json(kafka_server, capsys):
+    main(["check", "--json", "--bootstrap-servers", kafka_server.bootstrap_servers])
+    rows = json.loads(capsys.readouterr().out)
+    assert {row["setting"] for row in rows} >= set(GOOD)
+    assert all(row["why"] for row in rows)
+
+
+def test_a_snapshot_topic_that_is_not_compacted_is_found(kafka_server, kafka_prefix, capsys):
+    admin = AdminClient({"bootstrap.servers": kafka_server.bootstrap_servers})
+    name = f"snapshot-{kafka_prefix}x"
+    for answer in admin.create_topics([NewTopic(name, 1, 1, config={"cleanup.policy": "delete"})]).values():
+        answer.result()
+    main(["check", "--json", "--bootstrap-servers", kafka_server.bootstrap_servers])
+    rows = [row for row in json.loads(capsys.readouterr().out) if row["where"] == f"topic {name}"]
+    assert [(row["setting"], row["verdict"]) for row in rows] == [("cleanup.policy", "danger")]
+
+
+def test_without_a_broker_the_exit_code_is_two(capsys):
+    import os
+
+    os.environ["KAFKA_PERSIST__KAFKA_JOURNAL__CONNECT_TIMEOUT"] = "0.5"
+    try:
+        assert main(["check", "--bootstrap-servers", "127.0.0.1:1"]) == 2
+    finally:
+        del os.environ["KAFKA_PERSIST__KAFKA_JOURNAL__CONNECT_TIMEOUT"]
+    assert "127.0.0.1:1" in capsys.readouterr().out
