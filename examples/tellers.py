@@ -12,6 +12,8 @@ from pathlib import Path
 import attrs
 from bank_account import AccountEvent, bank_serializer
 
+TELLER = Path(__file__).with_name("teller.py")
+
 _serializer = bank_serializer()
 
 
@@ -63,10 +65,8 @@ def start_teller(
 ) -> Iterator[subprocess.Popen[str]]:
     """Start a process that runs so many commands (None: until it is killed)."""
     limit = [] if commands is None else [str(commands)]
-    script = str(Path(__file__).with_name("teller.py"))
-    with subprocess.Popen(
-        [sys.executable, script, bootstrap_servers, account_id, *limit], stdout=subprocess.PIPE, text=True
-    ) as process:
+    command = [sys.executable, str(TELLER), bootstrap_servers, account_id, *limit]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             yield process
         finally:
