@@ -49,6 +49,9 @@ AUTHORIZATION: Final = frozenset(
 )
 AUTHENTICATION: Final = frozenset({KafkaError._AUTHENTICATION, KafkaError._SSL, KafkaError.SASL_AUTHENTICATION_FAILED})
 MISSING: Final = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION})
+FORGOTTEN: Final = frozenset({KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION})
+"""The client's own verdict from metadata, not a broker's answer to the record: handing over again may help."""
+
 OUT_OF_RANGE: Final = frozenset({KafkaError.OFFSET_OUT_OF_RANGE, KafkaError._AUTO_OFFSET_RESET})
 UNREACHABLE: Final = frozenset(
     {
@@ -88,6 +91,14 @@ def ack_of(error: KafkaError | None, offset: int | None) -> Ack:
     if code in REFUSED:
         return Ack(Fate.REFUSED, reason=describe(error), error=broker_error(error, "a write"))
     return Ack(Fate.UNKNOWN, reason=describe(error))
+
+
+def refused(error: KafkaError) -> Ack:
+    """The answer to an append that the client did not even take."""
+    ack = ack_of(error, None)
+    if ack.fate is Fate.UNKNOWN:
+        return Ack(Fate.REFUSED, reason=ack.reason, error=broker_error(error, "a write"))
+    return ack
 
 
 def describe(error: KafkaError) -> str:

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -28,7 +29,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from ..driver import Ack, Fate, Log
 from ..errors import StoreClosed
-from .errors import ack_of, error_in
+from .errors import FORGOTTEN, ack_of, error_in, refused
 
 _log = logging.getLogger("kafka_persist.producer")
 
@@ -39,12 +40,19 @@ OnAck = Callable[[Ack], None]
 
 
 class _Pending(NamedTuple):
-    """A record without a report."""
+    """A record without a report.
+
+    Attributes:
+        until: when to stop handing it over again, on the monotonic clock.
+        taken: whether the client took it at least once; if not, it is certainly not stored.
+    """
 
     log: Log
     key: bytes
     value: bytes | None
     on_ack: OnAck
+    until: float
+    taken: bool = True
 
 
 class Bridge:
@@ -53,6 +61,8 @@ class Bridge:
     def __init__(self, config: Mapping[str, Any]) -> None:
         self._producer = Producer(dict(config))
         self._token = trio.lowlevel.current_trio_token()
+        self._timeout = int(config.get("delivery.timeout.ms", 300_000)) / 1000
+        self._again: list[int] = []
         self._reports: deque[tuple[int, KafkaError | None, int | None]] = deque()
         self._pending: dict[int, _Pending] = {}
         self._next = 0
@@ -75,19 +85,29 @@ class Bridge:
     def submit(self, log: Log, key: bytes, value: bytes | None, on_ack: OnAck) -> None:
         """See `Driver.submit`."""
         number = self._next = self._next + 1
-        self._pending[number] = _Pending(log, key, value, on_ack)
+        self._pending[number] = pending = _Pending(log, key, value, on_ack, time.monotonic() + self._timeout)
         if self._closed:
             closed = StoreClosed("the connection to Kafka is closed")
             self._answer_soon(number, Ack(Fate.REFUSED, reason=str(closed), error=closed))
             return
+        self._produce(number, pending)
+
+    def _produce(self, number: int, pending: _Pending, *, taken: bool = False) -> None:
+        log, key, value, *_ = pending
         try:
             self._producer.produce(log.topic, value, key, log.partition, on_delivery=partial(self._delivered, number))
+            if not pending.taken:
+                self._pending[number] = pending._replace(taken=True)
         except BufferError:
-            self._answer_soon(
-                number, Ack(Fate.REFUSED, reason="librdkafka's queue is full (queue.buffering.max.messages)")
-            )
+            full = "librdkafka's queue is full (queue.buffering.max.messages)"
+            self._answer_soon(number, Ack(Fate.UNKNOWN if taken else Fate.REFUSED, reason=full))
         except KafkaException as exception:
-            self._answer_soon(number, ack_of(error_in(exception), None))
+            error = error_in(exception)
+            if error.code() in FORGOTTEN and time.monotonic() < pending.until:
+                self._pending[number] = pending._replace(taken=taken)
+                self._again.append(number)
+            else:
+                self._answer_soon(number, refused(error) if not taken else ack_of(error, None))
 
     def _answer_soon(self, number: int, ack: Ack) -> None:
         self._token.run_sync_soon(self._answer, number, ack)
@@ -108,7 +128,7 @@ class Bridge:
         """The poller's loop; runs in a thread until `stop`."""
         while not self._stop.is_set():
             self._producer.poll(POLL_SECONDS)
-            if self._reports:
+            if self._reports or self._again:
                 self._token.run_sync_soon(self._drain)
 
     # --- Trio's thread -------------------------------------------------------------------------------------------
@@ -116,7 +136,27 @@ class Bridge:
     def _drain(self) -> None:
         while self._reports:
             number, error, offset = self._reports.popleft()
-            self._answer(number, ack_of(error, offset))
+            if error is not None and error.code() in FORGOTTEN and self._is_young(number):
+                self._again.append(number)
+            else:
+                self._answer(number, ack_of(error, offset))
+        if self._again:
+            self._hand_over_again()
+
+    def _is_young(self, number: int) -> bool:
+        pending = self._pending.get(number)
+        return pending is not None and time.monotonic() < pending.until
+
+    def _hand_over_again(self) -> None:
+        """A broker that has just started forgets topics for a moment, and the client fails what it holds for them.
+
+        To hand a record over again is safe: of two copies at most one counts.
+        """
+        numbers, self._again = self._again, []
+        for number in numbers:
+            pending = self._pending.get(number)
+            if pending is not None:
+                self._produce(number, pending, taken=pending.taken)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Run the poller until `close`; a task of the driver's nursery."""
