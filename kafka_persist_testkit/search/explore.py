@@ -129,7 +129,7 @@ class Search:
         self._after: dict[int, int] = {}
         self._parents: dict[int, tuple[int, str]] | None = {} if trace else None
 
-    def run(self, progress: Callable[[int, int], None] = lambda step, states: None) -> Found:
+    def run(self, progress: Callable[[int, int], None] | None = None) -> Found:
         """Search; `progress` is called behind each step with the number of states met."""
         started = time.monotonic()
         first = self._first()
@@ -141,7 +141,8 @@ class Search:
                 if self.profile.states is not None and len(seen) >= self.profile.states:
                     break
                 step += 1
-                progress(step, len(seen))
+                if progress is not None:
+                    progress(step, len(seen))
         except _Found as found:
             path = (*self._path(found.state), *found.last)
             return self._result(seen, step, started, found.text, path)

@@ -13,6 +13,7 @@ from typing import Final
 import attrs
 import trio
 
+from kafka_persist._lifecycle import background
 from kafka_persist.driver import Log, LogRange, Record
 
 from .clockwork import Clockwork
@@ -21,6 +22,10 @@ BATCH_OVERHEAD: Final = 75
 """What Kafka adds to a record of ours before it compares with ``max.message.bytes``, about."""
 
 DEFAULT_MAX_MESSAGE_BYTES: Final = 1_048_588
+
+
+DEFAULTS: Final = {"cleanup.policy": "delete", "retention.ms": "604800000", "retention.bytes": "-1"}
+"""A broker's settings for topics that are created without their own."""
 
 
 @attrs.define(eq=False)
@@ -122,7 +127,7 @@ class SimBroker:
     def create_topic(self, name: str, partitions: int = 1, settings: Mapping[str, str] | None = None) -> SimTopic:
         """Create a topic that does not exist."""
         assert name not in self.topics, name
-        self.topics[name] = SimTopic([SimLog() for _ in range(partitions)], dict(settings or {}))
+        self.topics[name] = SimTopic([SimLog() for _ in range(partitions)], {**DEFAULTS, **(settings or {})})
         return self.topics[name]
 
     def delete_topic(self, name: str) -> None:
@@ -163,7 +168,6 @@ class SimBroker:
 async def open_sim_broker() -> AsyncIterator[SimBroker]:
     """Open a broker; what is on its way when the block ends never arrives."""
     broker = SimBroker()
-    async with trio.open_nursery() as nursery:
-        await nursery.start(broker.clockwork.run)
+    async with background("the simulated broker") as tasks:
+        tasks.spawn(broker.clockwork.run)
         yield broker
-        nursery.cancel_scope.cancel(reason="the simulated broker is closed")

@@ -22,6 +22,7 @@ from typing import Final
 import attrs
 import trio
 
+from kafka_persist._lifecycle import background
 from kafka_persist.driver import Ack, Driver, Fate, Log, LogReader, OffsetGone, Record, Scan, TopicSpec
 from kafka_persist.errors import BrokerError, ConnectError, RecoveryStalled
 
@@ -54,7 +55,7 @@ class BuggifyDriver(Driver):
 
     Args:
         inner: The driver that does the work.
-        nursery: Where what happens later runs.
+        spawn: Starts what happens later.
         seed: Where all chances come from.
         sites: The sites that may be switched on.
         on: How probable it is that a site is on in this run.
@@ -62,13 +63,13 @@ class BuggifyDriver(Driver):
     """
 
     def __init__(
-        self, inner: Driver, nursery: trio.Nursery, seed: int, *, sites: Iterable[Site], on: float, fires: float
+        self, inner: Driver, spawn: Callable[..., object], seed: int, *, sites: Iterable[Site], on: float, fires: float
     ) -> None:
         self.inner = inner
         self.seed = seed
         self.fired: Counter[Site] = Counter()
         self.calm = False
-        self._nursery = nursery
+        self._later = spawn
         self._random = random.Random(seed)  # noqa: S311 - chances, not secrets
         self._on = frozenset(site for site in sorted(sites, key=lambda site: site.name) if self._random.random() < on)
         self._fires = fires
@@ -90,9 +91,9 @@ class BuggifyDriver(Driver):
         """See `Driver.max_record_bytes`."""
         return self.inner.max_record_bytes
 
-    def submit(self, log: Log, key: bytes, value: bytes, on_ack: Callable[[Ack], None]) -> None:
+    def submit(self, log: Log, key: bytes, value: bytes | None, on_ack: Callable[[Ack], None]) -> None:
         """See `Driver.submit`."""
-        later, unknown = self._nursery.start_soon, Ack(Fate.UNKNOWN, reason="a fault was asked for")
+        later, unknown = self._later, Ack(Fate.UNKNOWN, reason="a fault was asked for")
         if self._strikes(Site.REFUSED):
             error = BrokerError("the broker refused a record, as was asked for")
             later(self._answer, on_ack, Ack(Fate.REFUSED, reason="a fault was asked for", error=error))
@@ -108,7 +109,7 @@ class BuggifyDriver(Driver):
             self.inner.submit(log, key, value, self._listener(log, key, value, on_ack, unknown))
 
     def _listener(
-        self, log: Log, key: bytes, value: bytes, on_ack: Callable[[Ack], None], unknown: Ack
+        self, log: Log, key: bytes, value: bytes | None, on_ack: Callable[[Ack], None], unknown: Ack
     ) -> Callable[[Ack], None]:
         """What becomes of the answer."""
         if self._strikes(Site.ANSWER_LOST):
@@ -118,10 +119,10 @@ class BuggifyDriver(Driver):
         if self._strikes(Site.NO_OFFSET):
             return lambda ack: on_ack(attrs.evolve(ack, offset=None))
         if self._strikes(Site.ANSWER_SLOW):
-            return lambda ack: self._nursery.start_soon(self._answer, on_ack, ack, self._random.random())
+            return lambda ack: self._later(self._answer, on_ack, ack, self._random.random())
         return on_ack
 
-    def _copy_late(self, log: Log, key: bytes, value: bytes, on_ack: Callable[[Ack], None], ack: Ack) -> None:
+    def _copy_late(self, log: Log, key: bytes, value: bytes | None, on_ack: Callable[[Ack], None], ack: Ack) -> None:
         on_ack(ack)
         self.inner.submit(log, key, value, lambda _: None)
 
@@ -130,7 +131,9 @@ class BuggifyDriver(Driver):
             await trio.sleep(seconds)
             on_ack(ack)
 
-    async def _send_late(self, log: Log, key: bytes, value: bytes, on_ack: Callable[[Ack], None], ack: Ack) -> None:
+    async def _send_late(
+        self, log: Log, key: bytes, value: bytes | None, on_ack: Callable[[Ack], None], ack: Ack
+    ) -> None:
         await self._answer(on_ack, ack)
         await trio.sleep(self._random.random() * 0.5)
         self.inner.submit(log, key, value, lambda _: None)
@@ -188,6 +191,14 @@ class BuggifyDriver(Driver):
         """See `Driver.existing_topics`."""
         return await self.inner.existing_topics(names)
 
+    async def topic_names(self) -> Sequence[str]:
+        """See `Driver.topic_names`."""
+        return await self.inner.topic_names()
+
+    def forget_topics(self, names: Iterable[str]) -> None:
+        """See `Driver.forget_topics`."""
+        self.inner.forget_topics(names)
+
 
 class _Twice:
     """Waits for the answers about two copies, and gives one of them on."""
@@ -231,6 +242,5 @@ async def open_buggify(
 
     Args: as `BuggifyDriver`.
     """
-    async with trio.open_nursery() as nursery:
-        yield BuggifyDriver(inner, nursery, seed, sites=sites, on=on, fires=fires)
-        nursery.cancel_scope.cancel(reason="the faulty driver is closed")
+    async with background("the faulty driver") as tasks:
+        yield BuggifyDriver(inner, tasks.spawn, seed, sites=sites, on=on, fires=fires)

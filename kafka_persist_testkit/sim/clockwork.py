@@ -22,9 +22,8 @@ class Clockwork:
         heapq.heappush(self._due, (trio.current_time() + seconds, next(self._numbers), fn))
         self._changed.set()
 
-    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+    async def run(self) -> None:
         """Run until cancelled."""
-        task_status.started()
         while True:
             self._changed = trio.Event()
             if not self._due:

@@ -72,7 +72,7 @@ class SimKafka(Driver):
         """See `Driver.max_record_bytes`."""
         return self.config.max_record_bytes
 
-    def submit(self, log: Log, key: bytes, value: bytes, on_ack: Callable[[Ack], None]) -> None:
+    def submit(self, log: Log, key: bytes, value: bytes | None, on_ack: Callable[[Ack], None]) -> None:
         """See `Driver.submit`."""
         number = self._next = self._next + 1
         self._pending[number] = on_ack
@@ -81,7 +81,7 @@ class SimKafka(Driver):
             closed = StoreClosed("this simulated connection is closed")
             after(0, lambda: self._answer(number, Ack(Fate.REFUSED, reason=str(closed), error=closed)))
             return
-        if len(key) + len(value) > self.max_record_bytes:
+        if len(key) + len(value or b"") > self.max_record_bytes:
             after(0, lambda: self._answer(number, Ack(Fate.TOO_LARGE, reason="larger than the client allows")))
             return
         _Sending(self, number, log, key, value, self.network.delivery(log, value))
@@ -93,7 +93,7 @@ class SimKafka(Driver):
         if on_ack is not None:
             on_ack(ack)
 
-    def store(self, log: SimLog, name: Log, key: bytes, value: bytes) -> int | None:
+    def store(self, log: SimLog, name: Log, key: bytes, value: bytes | None) -> int | None:
         """Let one copy of a record land; its offset, None if the broker no longer knows it."""
         known = self._stored.setdefault(name, {})
         if self._idempotent and key in known:
@@ -108,10 +108,13 @@ class SimKafka(Driver):
         found = await self._find(log)
         bounds = found.bounds(committed=self._committed)
         end = bounds.end if stop is None else stop
-        begin = max(bounds.start, start or 0)
-        if begin >= end:
+        begin = max(bounds.start, bounds.end + start if start is not None and start < 0 else start or 0)
+        if begin >= end or begin > bounds.end:
             return Scan(bounds, (), begin)
         records, after = await self._read_some(log, begin, end)
+        while after < end and self._size(records) < self._batch_bytes:
+            more, after = await self._read_some(log, after, end)
+            records = [*records, *more]
         return Scan(bounds, records, after)
 
     def open_reader(self, log: Log, start: int) -> AbstractAsyncContextManager[LogReader]:
@@ -159,8 +162,16 @@ class SimKafka(Driver):
             f"reading {log}: no progress for {self.config.recovery_stall_timeout:g} s (recovery-stall-timeout)"
         )
 
+    @property
+    def _batch_bytes(self) -> int:
+        return int(getattr(self.config, "replay_batch_bytes", 1 << 20))
+
+    @staticmethod
+    def _size(records: Sequence[Record]) -> int:
+        return sum(100 + len(record.value or b"") for record in records)
+
     def _batch(self, log: Log, found: SimLog, begin: int, end: int) -> list[Record]:
-        room = getattr(self.config, "replay_batch_bytes", 1 << 20)
+        room = self._batch_bytes
         batch: list[Record] = []
         for record in found.records(begin, end, committed=self._committed):
             if record.offset in found.spoilt:
@@ -168,7 +179,7 @@ class SimKafka(Driver):
                     raise CorruptRecord(f"{log}@{record.offset}: the broker's copy fails its checksum")
                 break
             batch.append(record)
-            room -= 100 + len(record.value or b"")
+            room -= self._size([record])
             if room <= 0:
                 break
         return batch
@@ -215,6 +226,12 @@ class SimKafka(Driver):
         self._check_answering()
         return frozenset(name for name in names if name in self.broker.topics)
 
+    async def topic_names(self) -> Sequence[str]:
+        """See `Driver.topic_names`."""
+        await trio.sleep(ROUND_TRIP)
+        self._check_answering()
+        return sorted(self.broker.topics)
+
     # --- life ----------------------------------------------------------------------------------------------------
 
     def _check_open(self) -> None:
@@ -246,7 +263,7 @@ class _Sending:
     number: int
     log: Log
     key: bytes
-    value: bytes
+    value: bytes | None
     delivery: Delivery
     offset: int | None = None
     landed: bool = False
@@ -277,7 +294,7 @@ class _Sending:
     def too_large(self) -> bool:
         """Whether the topic refuses its size."""
         topic = self.driver.broker.topics[self.log.topic]
-        return len(self.key) + len(self.value) + BATCH_OVERHEAD > topic.max_message_bytes
+        return len(self.key) + len(self.value or b"") + BATCH_OVERHEAD > topic.max_message_bytes
 
     def answer(self) -> None:
         """The answer arrives, or is asked for again."""

@@ -29,7 +29,7 @@ class Delivery:
 class Network:
     """Delivers everything once, at once."""
 
-    def delivery(self, log: Log, value: bytes) -> Delivery:
+    def delivery(self, log: Log, value: bytes | None) -> Delivery:
         """The way that this record goes."""
         return Delivery()
 
@@ -49,7 +49,7 @@ class SeededNetwork(Network):
         self.trouble = trouble
         self.calm = False
 
-    def delivery(self, log: Log, value: bytes) -> Delivery:
+    def delivery(self, log: Log, value: bytes | None) -> Delivery:
         """The way that this record goes."""
         chance, usual = self._random, 0.001 + self._random.random() * 0.01
         if self.calm or chance.random() > self.trouble:

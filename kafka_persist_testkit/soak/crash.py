@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Final
 
@@ -36,7 +36,7 @@ class CrashingDriver(Driver):
         """See `Driver.max_record_bytes`."""
         return self._inner.max_record_bytes
 
-    def submit(self, log: Log, key: bytes, value: bytes, on_ack: Callable[[Ack], None]) -> None:
+    def submit(self, log: Log, key: bytes, value: bytes | None, on_ack: Callable[[Ack], None]) -> None:
         """See `Driver.submit`."""
         self._left = max(0, self._left - 1)
 
@@ -68,3 +68,11 @@ class CrashingDriver(Driver):
     async def existing_topics(self, names: Iterable[str]) -> frozenset[str]:
         """See `Driver.existing_topics`."""
         return await self._inner.existing_topics(names)
+
+    async def topic_names(self) -> Sequence[str]:
+        """See `Driver.topic_names`."""
+        return await self._inner.topic_names()
+
+    def forget_topics(self, names: Iterable[str]) -> None:
+        """See `Driver.forget_topics`."""
+        self._inner.forget_topics(names)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 import uuid
+from collections.abc import Mapping
 from typing import Final
 
 from confluent_kafka import KafkaException, Producer, TopicPartition
@@ -26,6 +27,22 @@ class Stranger:
         with AdminClient(self._config, logger=_silent) as admin:
             for answer in admin.delete_records([TopicPartition(topic, 0, offset)], request_timeout=SECONDS).values():
                 answer.result()
+
+    def create(self, topic: str, settings: Mapping[str, str]) -> None:
+        """Create a topic with settings."""
+        with AdminClient(self._config, logger=_silent) as admin:
+            admin.create_topics([NewTopic(topic, 1, 1, config=dict(settings))])[topic].result()
+
+    def delete(self, topic: str) -> None:
+        """Delete a topic."""
+        with AdminClient(self._config, logger=_silent) as admin:
+            admin.delete_topics([topic], operation_timeout=SECONDS)[topic].result()
+
+    def produce(self, topic: str, value: bytes) -> None:
+        """Append one record."""
+        with Producer(self._config, logger=_silent) as producer:
+            producer.produce(topic, value, partition=0)
+            producer.flush(SECONDS)
 
     def recreate(self, topic: str) -> None:
         """Delete a topic and create it again, empty."""

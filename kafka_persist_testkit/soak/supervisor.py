@@ -96,7 +96,11 @@ class Soak:
             while time.monotonic() < end:
                 unmade = [row for row in drawn if not self.fired[row.name] and row.name not in self.impossible]
                 late = time.monotonic() > end - 15 * len(unmade)
-                row = chances.choice(unmade) if unmade and late else chances.choices(drawn, [row.weight for row in drawn])[0]
+                row = (
+                    chances.choice(unmade)
+                    if unmade and late
+                    else chances.choices(drawn, [row.weight for row in drawn])[0]
+                )
                 began = time.monotonic()
                 what = self._make(faults, row.name)
                 line = {"t": began, "seconds": round(time.monotonic() - began, 1), "row": row.name, "what": what}
@@ -153,7 +157,10 @@ class Soak:
 
     def _result(self, verdict: Verdict, seconds: float) -> dict[str, Any]:
         rows = {
-            row.name: {"what": row.what, "made": self.fired[row.name] or f"not run: {self.impossible.get(row.name, 'never drawn')}"}
+            row.name: {
+                "what": row.what,
+                "made": self.fired[row.name] or f"not run: {self.impossible.get(row.name, 'never drawn')}",
+            }
             for row in ROWS
         }
         return {
@@ -191,11 +198,11 @@ def small_disk() -> Iterator[Path | None]:
 
 def report(result: dict[str, Any]) -> str:
     """The verdict as a table for people."""
-    rows = [f"  {name:>6}  {str(row['made']):>12}  {row['what']}" for name, row in result["rows"].items()]
+    rows = [f"  {name:>6}  {row['made']!s:>12}  {row['what']}" for name, row in result["rows"].items()]
     lines = [
         f"seed {result['seed']}, {result['minutes']:g} minutes of faults: {'CLEAN' if result['clean'] else 'NOT CLEAN'}",
-        f"  {result['events stored']:,} events stored, {result['events read']:,} read; "
-        f"{result['faults']} faults, {result['faults inside']} more inside the workers",
+        f"  {result['events stored']:,} events stored, {result['events read']:,} read",
+        f"  {result['faults']} faults, and {result['faults inside']} inside the workers",
         f"  broken promises: {result['broken'] or 'none'}",
         f"  damage reported: {result['damage reported'] or 'none'}; not reported: {result['damage not reported'] or 'none'}",
         f"  errors of the soak: {result['errors'] or 'none'}",

@@ -12,13 +12,16 @@ import trio
 
 from kafka_persist import AtomicWrite, PersistentRepr
 from kafka_persist.errors import (
+    BrokerError,
     CorruptRecord,
     ForeignEvent,
     JournalHeadLost,
     JournalTruncated,
     PersistenceError,
     RecoveryStalled,
+    StoredDataError,
     WriteError,
+    WriteOutcomeUnknown,
 )
 from kafka_persist.journal import KafkaJournal, open_journal
 
@@ -28,6 +31,7 @@ from .worker import config
 
 EVENTS: Final = 12
 PAYLOAD: Final = 200
+ATTEMPTS: Final = 30
 
 
 class Missed(Exception):  # noqa: N818 - a result, not a failure of the soak
@@ -97,7 +101,9 @@ class Victims:
             await trio.to_thread.run_sync(self._crash_and_damage, pid)
             try:
                 await journal.write([_batch(pid, writer, EVENTS + 1)])
-            except (JournalTruncated, CorruptRecord) as error:
+            except (WriteOutcomeUnknown, BrokerError):
+                return await _claimed(journal, pid)  # the broker was still starting
+            except StoredDataError as error:
                 return type(error).__name__
         raise Missed(f"{pid}: a write was stored behind acknowledged records that the broker had cut off")
 
@@ -159,8 +165,29 @@ def _batch(pid: str, writer: uuid.UUID, number: int) -> AtomicWrite:
     return AtomicWrite([PersistentRepr(persistence_id=pid, sequence_nr=number, payload=payload, writer=writer)])
 
 
+async def _claimed(journal: KafkaJournal, pid: str) -> str:
+    """The error that a process which had seen the records meets when it claims their id again."""
+    for _ in range(ATTEMPTS):
+        try:
+            highest = await journal.claim(pid, uuid.uuid4())
+        except (WriteOutcomeUnknown, BrokerError):
+            await trio.sleep(1)
+        except StoredDataError as error:
+            return type(error).__name__
+        else:
+            raise Missed(f"{pid}: a claim found {highest} events; {EVENTS} had been seen")
+    raise Missed(f"{pid}: no claim was answered")
+
+
 async def _write(journal: KafkaJournal, pid: str, writer: uuid.UUID, count: int) -> None:
-    await journal.claim(pid, writer)
+    for attempt in range(ATTEMPTS):
+        try:
+            await journal.claim(pid, writer)
+            break
+        except (WriteOutcomeUnknown, BrokerError):  # after the fault before
+            if attempt + 1 == ATTEMPTS:
+                raise
+            await trio.sleep(1)
     for number in range(1, count + 1):
         await journal.write([_batch(pid, writer, number)])
 

@@ -20,6 +20,7 @@ import trio
 from kafka_persist import AtomicWrite, JournalConfig, PersistentRepr, Rejection
 from kafka_persist._kafka.driver import open_driver
 from kafka_persist.abc import Journal
+from kafka_persist.config import EventProducerConfig
 from kafka_persist.driver import Driver
 from kafka_persist.errors import BrokerError, StoredDataError, WriteError, WriteOutcomeUnknown
 from kafka_persist.journal import open_journal_on
@@ -29,11 +30,14 @@ from ..sim.buggify import BuggifyDriver, Site, open_buggify
 from .crash import CrashingDriver
 from .plan import CALL_TIMEOUT, DELIVERY_TIMEOUT, STALL_TIMEOUT
 
+EMPTY_MAPPER: Final = "kafka_persist.publishing:EmptyEventTopicMapper"
+"""The journal alone is under test: nothing is published."""
+
 BEAT: Final = 0.5
 STOPPED: Final = 0.5
 """A beat that comes this much too late means that the process did not run."""
 
-KEEP: Final = 1_500
+KEEP: Final = 300
 """Events of an id that deletions leave."""
 
 SITES: Final = (Site.ANSWER_LOST, Site.SENT_LATE, Site.SENT_TWICE, Site.COPY_LATE, Site.NO_OFFSET, Site.ANSWER_SLOW)
@@ -80,6 +84,7 @@ def config(servers: str) -> JournalConfig:
         delivery_timeout=DELIVERY_TIMEOUT,
         recovery_stall_timeout=STALL_TIMEOUT,
         connect_timeout=20.0,
+        event_producer=EventProducerConfig(topic_mapper_class=EMPTY_MAPPER),
         client={"reconnect.backoff.max.ms": 500},
     )
 
@@ -119,7 +124,7 @@ class Entity:
             await read(self._journal, self._history, self._pid, low=max(1, number - 100))
         while True:
             number += await self._write(writer, number)
-            if self._random.random() < 0.01 and number - self._deleted > 2 * KEEP:
+            if self._random.random() < 0.02 and number - self._deleted > 2 * KEEP:
                 await self._delete(number - KEEP)
             await trio.sleep(self._random.expovariate(1 / self._pause))
 
