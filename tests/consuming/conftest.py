@@ -1,0 +1,105 @@
+"""Events in a topic of the session's real Kafka."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+
+import pytest
+import trio
+from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from kafka_persist import (
+    AtomicWrite,
+    EventProducerConfig,
+    EventTopicMapper,
+    JournalConfig,
+    PersistentRepr,
+    TopicsConfig,
+    open_events,
+    open_journal,
+)
+
+
+class To(EventTopicMapper):
+    def __init__(self, topic):
+        self.topic = topic
+
+    def topics_for(self, event):
+        return (self.topic,)
+
+
+class Place:
+    """A topic with events, and who reads it."""
+
+    def __init__(self, servers, prefix):
+        self.servers, self.prefix = servers, prefix
+        self.topic, self.group = f"{prefix}published", f"{prefix}group"
+        self.config = JournalConfig(
+            bootstrap_servers=servers, prefix=f"{prefix}j-", event_producer=EventProducerConfig(partitions=4)
+        )
+        self.numbers = {}
+
+    def create(self, partitions=4, topic=None):
+        admin = AdminClient({"bootstrap.servers": self.servers, "logger": logging.getLogger("tests.raw")})
+        topic = topic or self.topic
+        admin.create_topics([NewTopic(topic, partitions, 1)])[topic].result()
+
+    async def write(self, count, names=("a", "b", "c"), payload=None):
+        """Store and publish so many more events of each id."""
+        async with open_journal(self.config, event_topic_mapper=To(self.topic)) as journal:
+            for name in names:
+                writer = uuid.uuid4()
+                first = await journal.claim(name, writer) + 1
+                await journal.write(
+                    [
+                        AtomicWrite(
+                            PersistentRepr(
+                                persistence_id=name,
+                                sequence_nr=number,
+                                payload=number if payload is None else payload,
+                                writer=writer,
+                            )
+                            for number in range(first, first + count)
+                        )
+                    ]
+                )
+
+    def produce(self, value, key=b"raw"):
+        with Producer({"bootstrap.servers": self.servers}) as client:
+            client.produce(self.topic, value, key, 0)
+            client.flush(30)
+
+    def events(self, **settings):
+        return open_events(self.config, self.topic, **{"group": self.group, **settings})
+
+    def committed(self, partitions=4):
+        """The sum of the group's committed positions."""
+        consumer = Consumer({"bootstrap.servers": self.servers, "group.id": self.group})
+        try:
+            found = consumer.committed([TopicPartition(self.topic, each) for each in range(partitions)], timeout=10)
+            return sum(max(0, each.offset) for each in found)
+        finally:
+            consumer.close()
+
+    def without_creation(self):
+        return JournalConfig(bootstrap_servers=self.servers, topics=TopicsConfig(create=False))
+
+
+async def take(stream, count):
+    """The next events of a stream."""
+    with trio.fail_after(60):
+        return [await stream.receive() for _ in range(count)]
+
+
+async def until(condition):
+    """Wait until a condition holds that only the broker's answers bring about."""
+    with trio.fail_after(60):
+        while not condition():  # noqa: ASYNC110 - statistics have no event to wait for
+            await trio.sleep(0.02)
+
+
+@pytest.fixture
+def place(kafka_server, kafka_prefix):
+    return Place(kafka_server.bootstrap_servers, kafka_prefix)

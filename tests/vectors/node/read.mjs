@@ -1,0 +1,77 @@
+// Reads journal records and published events, by docs/record-format.md and docs/event-format.md alone, and prints what it
+// found as JSON: `node read.mjs journal-records.json published-events.json`.
+
+import { readFileSync } from 'node:fs'
+import * as zlib from 'node:zlib'
+import { Decoder } from 'cbor-x'
+
+const decoder = new Decoder({ useRecords: false, mapsAsObjects: true, tagUint8Array: false, int64AsNumber: true })
+const hex = (bytes) => Buffer.from(bytes).toString('hex')
+
+// What JSON has no form for, as an object with one key that says what it is.
+function plain(value) {
+  if (value === undefined) return null
+  if (typeof value === 'bigint') {
+    return Number.isSafeInteger(Number(value)) ? Number(value) : { integer: value.toString() }
+  }
+  if (typeof value === 'number' && !Number.isFinite(value)) return { float: String(value) }
+  if (value instanceof Date) return { instant: value.toISOString() }
+  if (value instanceof Set) return { set: [...value].map(plain).sort() }
+  if (value instanceof Uint8Array) return { bytes: hex(value) }
+  if (Array.isArray(value)) return value.map(plain)
+  if (value !== null && typeof value === 'object') {
+    if ('tag' in value && 'value' in value) return { tag: value.tag, value: plain(value.value) }
+    return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, plain(each)]))
+  }
+  return value
+}
+
+function journalRecord(value) {
+  const bytes = Buffer.from(value, 'hex')
+  const [version, checksum, kind, author, writer, epoch, prevOffset, prevAuthor, states, entries] = decoder.decode(bytes)
+  if (version !== 1) throw new Error(`format ${version}`)
+  if (checksumOf(bytes.subarray(7)) !== Buffer.from(checksum).readUInt32BE()) throw new Error('checksum')
+  return {
+    kind: Number(kind),
+    author: hex(author),
+    writer: hex(writer),
+    epoch: Number(epoch),
+    prev_offset: Number(prevOffset),
+    prev_author: hex(prevAuthor),
+    states: plain(states),
+    entries: entries.length ? decoder.decode(entries).map((entry) => entry.slice(0, 3).map(Number)) : [],
+  }
+}
+
+function publishedEvent(value) {
+  const fields = decoder.decode(Buffer.from(value, 'hex'))
+  const [version, id, number, timestamp, type, typeVersion, data, manifest = '', tags = [], metadata = null] = fields
+  if (version !== 1 || fields.length < 7 || fields.length > 10) throw new Error(`format ${version}`)
+  return {
+    persistence_id: id,
+    sequence_nr: Number(number),
+    timestamp: Number(timestamp),
+    type_name: type,
+    type_version: Number(typeVersion),
+    data: plain(data),
+    manifest,
+    tags,
+    metadata: plain(metadata),
+  }
+}
+
+// zlib.crc32 came with Node.js 20.15 and 22.2
+function checksumOf(bytes) {
+  if (zlib.crc32 !== undefined) return zlib.crc32(bytes)
+  let sum = ~0
+  for (const byte of bytes) {
+    sum ^= byte
+    for (let bit = 0; bit < 8; bit++) sum = (sum >>> 1) ^ (0xedb88320 & -(sum & 1))
+  }
+  return ~sum >>> 0
+}
+
+const vectors = (path) => JSON.parse(readFileSync(path, 'utf8')).records
+const readAll = (path, read) => Object.fromEntries(vectors(path).map((each) => [each.name, read(each.value)]))
+const [records, events] = process.argv.slice(2)
+console.log(JSON.stringify({ records: readAll(records, journalRecord), events: readAll(events, publishedEvent) }))
