@@ -18,7 +18,9 @@ from .pen import Pen, new_pen
 from .subject import JournalSubject
 
 MAX_STEPS = 400
-"""More awaits than this are not tried one by one; the case then checks every seventh."""
+"""More awaits than this are not tried one by one."""
+WHOLE_LIFE = 25
+"""The same for opening and closing, which may connect to something."""
 
 
 class CancelAtStep(trio.abc.Instrument):
@@ -57,12 +59,15 @@ async def cancel_at(step: int, operation: Callable[[], Awaitable[object]]) -> tu
     return finished, instrument.seen >= step
 
 
-async def at_every_await(attempt: Callable[[int], Awaitable[bool]]) -> int:
-    """Call `attempt` with 1, 2, 3 … until it says that the operation has no such await; return how many it had."""
+async def at_every_await(attempt: Callable[[int], Awaitable[bool]], dense: int = MAX_STEPS) -> int:
+    """Call `attempt` with 1, 2, 3 … until it says that the operation has no such await; return how many it had.
+
+    Behind the first `dense` awaits it takes larger and larger steps: an operation that polls has any number of awaits.
+    """
     step = 1
     while await attempt(step):
-        step += 1 if step < MAX_STEPS else 7
-        require(step < 20 * MAX_STEPS, f"the operation still awaits after {step} steps")
+        step += 1 if step < dense else max(7, step // 3)
+        require(step < 100 * MAX_STEPS, f"the operation still awaits after {step} steps")
     return step - 1
 
 
@@ -205,7 +210,7 @@ class CancellationCases(Promises):
             await _no_task_left(tasks, subject, f"await {step}: tasks that closing left behind")
             return instrument.seen >= step
 
-        await at_every_await(attempt)
+        await at_every_await(attempt, WHOLE_LIFE)
 
     @case(limit=60.0)
     async def test_opening_may_be_cancelled(self, subject: JournalSubject) -> None:
@@ -225,7 +230,7 @@ class CancellationCases(Promises):
             await _no_task_left(tasks, subject, f"await {step}: tasks that opening left behind")
             return hit
 
-        await at_every_await(attempt)
+        await at_every_await(attempt, WHOLE_LIFE)
         async with subject.open() as journal:
             await (await new_pen(subject, journal)).stored(1)
 

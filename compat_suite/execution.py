@@ -146,7 +146,7 @@ def alarm(seconds: float) -> Generator[None]:
 
     ring.of_compat_suite = True  # type: ignore[attr-defined]
     signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)  # again and again: a callback may swallow what it raises
     try:
         yield
     finally:

@@ -58,6 +58,7 @@ class _UnknownIs(FaultyJournal):
 class LostIsStored(FaultsMutant):
     class journal(_UnknownIs):  # noqa: N801 - takes the place of the adapter's attribute
         async def answer(self, write, error):
+            self._finished.clear()
             return None
 
 
