@@ -4,6 +4,7 @@
     journal, snapshots, memory    stores of events and snapshots, in Kafka and in memory: `open_journal`, ...
     abc, model, errors            the contract of a store, its records, everything that can go wrong
     publishing, consuming         which user-defined topics events go to; reading them: `open_events`
+    projection                    read models: each event applied once: `open_projection`
     config, serialization, naming settings, types of payloads, names of topics
     _core, _kafka, _zookeeper     pure rules; the only importers of librdkafka's client; of ZooKeeper's
 
@@ -85,6 +86,10 @@ from .model import SnapshotMetadata as SnapshotMetadata
 from .persistence import Persistence as Persistence
 from .persistence import open_persistence as open_persistence
 from .persistence import open_persistence_on as open_persistence_on
+from .projection import Lag as Lag
+from .projection import Projection as Projection
+from .projection import ProjectionStore as ProjectionStore
+from .projection import open_projection as open_projection
 from .publishing import DefaultEventTopicMapper as DefaultEventTopicMapper
 from .publishing import EmptyEventTopicMapper as EmptyEventTopicMapper
 from .publishing import EventTopicMapper as EventTopicMapper

@@ -54,6 +54,27 @@ class ReceivedEvent(Event):
     metadata: Any = None
 
 
+def received(decoder: EventDecoder, raw: RawEvent) -> ReceivedEvent:
+    """Decode a record.
+
+    Raises:
+        StoredDataError: its value is no event, or cannot be read.
+    """
+    fields, data = decoder.fields(raw.value or b"", f"{raw.log}@{raw.offset}")
+    return ReceivedEvent(
+        persistence_id=fields.persistence_id,
+        sequence_nr=fields.sequence_nr,
+        data=data,
+        topic=raw.log.topic,
+        partition=raw.log.partition,
+        offset=raw.offset,
+        timestamp=fields.timestamp,
+        manifest=fields.manifest,
+        tags=fields.tags,
+        metadata=fields.metadata,
+    )
+
+
 @attrs.frozen(kw_only=True)
 class StreamStatistics:
     """What an `EventStream` has done.
@@ -150,27 +171,15 @@ class EventStream(trio.abc.ReceiveChannel[ReceivedEvent]):
 
     async def _decoded(self, raw: RawEvent) -> ReceivedEvent | None:
         """The event in a record; None if it was left out."""
-        where = f"{raw.log}@{raw.offset}"
         try:
-            fields, data = self._decoder.fields(raw.value or b"", where)
+            event = received(self._decoder, raw)
         except StoredDataError as error:
             if self._policy == "stop":
                 raise
             await self._leave_out(raw, error)
             return None
         self._buffer.popleft()
-        return ReceivedEvent(
-            persistence_id=fields.persistence_id,
-            sequence_nr=fields.sequence_nr,
-            data=data,
-            topic=raw.log.topic,
-            partition=raw.log.partition,
-            offset=raw.offset,
-            timestamp=fields.timestamp,
-            manifest=fields.manifest,
-            tags=fields.tags,
-            metadata=fields.metadata,
-        )
+        return event
 
     async def _leave_out(self, raw: RawEvent, error: StoredDataError) -> None:
         if self._bury is not None:

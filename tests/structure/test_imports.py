@@ -39,7 +39,7 @@ LAYERS = (
             "publishing",
         ),
     ),
-    ("consumers", ("_consuming", "consuming", "projection")),
+    ("consumers", ("_consuming", "consuming", "projection", "projection_sqlite")),
     ("entities", ("_entities", "entity", "view", "persistence", "__main__")),
 )
 

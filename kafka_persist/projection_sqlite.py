@@ -1,0 +1,126 @@
+"""A `ProjectionStore` in SQLite: the read model's tables and the positions in one database, in one transaction."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
+
+from .consuming import ReceivedEvent
+from .errors import UsageError
+from .projection import ProjectionStore
+
+__all__ = ["SqliteProjectionStore"]
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS kafka_persist_positions (
+    topic TEXT NOT NULL, partition INTEGER NOT NULL, next_offset INTEGER NOT NULL, PRIMARY KEY (topic, partition)
+);
+CREATE TABLE IF NOT EXISTS kafka_persist_applied (
+    topic TEXT NOT NULL, persistence_id TEXT NOT NULL, sequence_nr INTEGER NOT NULL,
+    PRIMARY KEY (topic, persistence_id)
+) WITHOUT ROWID;
+"""
+
+
+class SqliteProjectionStore(ProjectionStore):
+    """A read model in an SQLite database; a context manager that closes it.
+
+    Args:
+        path: the database's file.
+        apply: called as ``apply(connection, event)`` for each event, once, inside the transaction; it must neither
+            commit nor roll back.
+        create: SQL that makes the read model's tables if they are missing.
+        clear: SQL that empties them, for `Projection.rebuild`.
+    """
+
+    def __init__(
+        self, path: str, apply: Callable[[sqlite3.Connection, ReceivedEvent], None], *, create: str, clear: str
+    ) -> None:
+        self._apply = apply
+        self._clear = clear
+        # Worker threads use it one at a time (see Projection).
+        self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        self._connection.executescript(_TABLES + create)
+
+    def __enter__(self) -> SqliteProjectionStore:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._connection.close()
+
+    def __repr__(self) -> str:
+        return f"<SqliteProjectionStore {self.positions()}>"
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """For queries, while the projection is not running."""
+        return self._connection
+
+    def positions(self) -> Mapping[tuple[str, int], int]:
+        """See `ProjectionStore.positions`."""
+        rows = self._connection.execute("SELECT topic, partition, next_offset FROM kafka_persist_positions")
+        return {(topic, partition): offset for topic, partition, offset in rows}
+
+    def apply(self, events: Sequence[ReceivedEvent]) -> int:
+        """See `ProjectionStore.apply`."""
+        with self._transaction():
+            return sum(self._apply_one(event) for event in events)
+
+    def _apply_one(self, event: ReceivedEvent) -> bool:
+        self._advance(event)
+        fresh = self._connection.execute(
+            "INSERT INTO kafka_persist_applied VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET sequence_nr = "
+            "excluded.sequence_nr WHERE excluded.sequence_nr > sequence_nr",
+            (event.topic, event.persistence_id, event.sequence_nr),
+        )
+        if fresh.rowcount == 0:
+            return False
+        self._apply(self._connection, event)
+        return True
+
+    def _advance(self, event: ReceivedEvent) -> None:
+        """Move the position of the event's partition behind it, unless somebody else has.
+
+        Raises:
+            UsageError: another process writes to the same read model.
+        """
+        moved = self._connection.execute(
+            "INSERT INTO kafka_persist_positions VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET next_offset = "
+            "excluded.next_offset WHERE next_offset <= ?",
+            (event.topic, event.partition, event.offset + 1, event.offset),
+        )
+        if moved.rowcount == 0:
+            raise UsageError(
+                f"{event.topic}[{event.partition}]@{event.offset} was applied already: another process runs this "
+                "projection on the same database. Nothing of the batch was applied"
+            )
+
+    def clear(self) -> None:
+        """See `ProjectionStore.clear`."""
+        with self._transaction():
+            for statement in (*self._clear.split(";"), *_FORGET):
+                self._connection.execute(statement)
+
+    def _transaction(self) -> _Transaction:
+        return _Transaction(self._connection)
+
+
+_FORGET = ("DELETE FROM kafka_persist_positions", "DELETE FROM kafka_persist_applied")
+
+
+class _Transaction:
+    """BEGIN IMMEDIATE: a second writer waits, or fails, before it reads."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def __enter__(self) -> None:
+        self._connection.execute("BEGIN IMMEDIATE")
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._connection.execute("COMMIT" if kind is None else "ROLLBACK")
