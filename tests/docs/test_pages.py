@@ -18,8 +18,6 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
 
-pytestmark = pytest.mark.source
-
 
 def rows(page):
     """The tables of a page, each line as a list of cells."""

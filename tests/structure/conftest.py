@@ -12,13 +12,6 @@ ROOT = Path(__file__).parents[2]
 PACKAGES = ("kafka_persist", "kafka_persist_testkit", "compat_suite")
 
 
-def pytest_collection_modifyitems(items):
-    """All tests of this folder need the source tree."""
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker("source")
-
-
 @attrs.frozen
 class Import:
     """One imported module; `lazy` if it is loaded only when a function runs."""
