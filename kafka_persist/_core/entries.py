@@ -31,19 +31,21 @@ def _uuid(raw: bytes) -> UUID:
     return UUID(bytes=raw)
 
 
-def encode_entry(event: PersistentRepr, encoded: Encoded, index: int = 0) -> bytes:
+def encode_entry(event: PersistentRepr, encoded: Encoded, index: int = 0, *, timestamp: int | None = None) -> bytes:
     """Encode one event.
 
     Args:
         event: the event; its payload is not looked at.
         encoded: the payload, as `Serializer.dump` gave it.
         index: the place of the event's id among the record's states.
+        timestamp: milliseconds, instead of the event's own.
 
     Raises:
         SerializationError: the metadata is not plain data, a text has no UTF-8 form, or the event is too large for any
             record.
     """
-    fields = [index, event.sequence_nr, event.timestamp, encoded.name, encoded.version, encoded.data]
+    at = event.timestamp if timestamp is None else timestamp
+    fields = [index, event.sequence_nr, at, encoded.name, encoded.version, encoded.data]
     if event.metadata is not None or event.tags or event.manifest:
         fields += _optional_fields(event)
     try:

@@ -54,9 +54,8 @@ class Encoder:
         return batch
 
     def _encode_event(self, event: PersistentRepr, idlog: IdLog) -> bytes:
-        if not event.timestamp:
-            event = attrs.evolve(event, timestamp=idlog.timestamp())
-        return encode_entry(event, self.serializer.dump(event.payload))
+        timestamp = event.timestamp or idlog.timestamp()
+        return encode_entry(event, self.serializer.dump(event.payload), timestamp=timestamp)
 
     def _too_large(self, write: AtomicWrite, entries: Sequence[bytes], size: int) -> Rejection | None:
         limit = self.max_event_bytes
