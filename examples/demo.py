@@ -93,7 +93,7 @@ def show_topic(bootstrap_servers: str) -> None:
     story.abridged(lines, first=7, last=7)
 
 
-def compare(acknowledged: Events, stored: Events) -> Sequence[str]:
+def compare(acknowledged: Events, stored: Events) -> list[str]:
     """What was promised and is not there."""
     return [
         f"event #{number} was acknowledged as {event}, but {stored.get(number, 'nothing')} is stored"
@@ -102,7 +102,7 @@ def compare(acknowledged: Events, stored: Events) -> Sequence[str]:
     ]
 
 
-def check_balance(recovered: Report, stored: Mapping[int, AccountEvent]) -> Sequence[str]:
+def check_balance(recovered: Report, stored: Mapping[int, AccountEvent]) -> list[str]:
     """Add everything up from the beginning: the state that came from snapshot and events has to be the same."""
     events = [event for number, event in sorted(stored.items()) if number <= recovered.sequence_nr]
     expected = reduce(evolve, events, Account()).cents

@@ -28,22 +28,29 @@ def read_topic(bootstrap_servers: str, topic: str) -> Iterator[tuple[int, bytes]
     try:
         consumer.assign([TopicPartition(topic, 0, 0)])
         while message := consumer.poll(10.0):
-            if message.error() and message.error().code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - its name
+            if (error := message.error()) is None:
+                yield message.offset() or 0, message.value() or b""
+            elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - its name
                 return
-            if message.error():
-                raise RuntimeError(message.error().str())
-            yield message.offset(), message.value()
+            else:
+                raise RuntimeError(error.str())
         raise RuntimeError(f"{bootstrap_servers} did not answer")
     finally:
         consumer.close()
 
 
 def describe(offset: int, value: bytes) -> str:
-    """One line for one record. The format is in docs/record-format.md: an array, entries as CBOR within it."""
-    _, _, kind, _, writer, epoch, _, _, _, packed = cbor2.loads(value)
+    """One line for one record. docs/record-format.md has the fields, and the rule which records count."""
+    _, _, kind, _, writer, epoch, _, _, [[_, _, _, floor, published]], packed = cbor2.loads(value)
     entries = cbor2.loads(packed) if packed else []
-    events = ", ".join(f"#{nr} {name} {fields(data)}" for _, nr, _, name, _, data, *_ in entries)
-    return f"offset {offset:>3}  {KINDS[kind]:<6}  writer {writer.hex()[:8]}  {events or f'the writer takes over, epoch {epoch}'}"
+    match KINDS[kind]:
+        case "claim":
+            told = f"the writer takes over, epoch {epoch}"
+        case "events":
+            told = ", ".join(f"#{nr} {name} {fields(data)}" for _, nr, _, name, _, data, *_ in entries)
+        case _:
+            told = f"deleted up to #{floor}, published to user-defined topics up to #{published}"
+    return f"offset {offset:>3}  {KINDS[kind]:<6}  writer {writer.hex()[:8]}  {told}"
 
 
 def fields(data: Any) -> str:

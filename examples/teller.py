@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import itertools
 import sys
-from typing import Any
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeAlias
 
 import trio
 from bank_account import Account, AccountEvent, Refused, bank_serializer, deposit, euros, evolve, open_account, withdraw
@@ -17,14 +19,25 @@ from tellers import Report
 
 from kafka_persist import Config, Entity, JournalConfig, open_persistence
 
-OPENING = ("open for Ada", open_account, "Ada")
+Command: TypeAlias = Callable[[Account], list[AccountEvent]]
+
+
+def deposit_of(cents: int) -> tuple[str, Command]:
+    return f"deposit {euros(cents)}", partial(deposit, cents=cents)
+
+
+def withdrawal_of(cents: int) -> tuple[str, Command]:
+    return f"withdraw {euros(cents)}", partial(withdraw, cents=cents)
+
+
+OPENING: tuple[str, Command] = ("open for Ada", partial(open_account, owner="Ada"))
 DAY = (
-    ("deposit", deposit, 120_00),
-    ("withdraw", withdraw, 35_00),
-    ("deposit", deposit, 8_50),
-    ("withdraw", withdraw, 5000_00),
-    ("withdraw", withdraw, 12_00),
-    ("deposit", deposit, 5_00),
+    deposit_of(120_00),
+    withdrawal_of(35_00),
+    deposit_of(8_50),
+    withdrawal_of(5000_00),
+    withdrawal_of(12_00),
+    deposit_of(5_00),
 )
 
 
@@ -36,15 +49,14 @@ async def work(bootstrap_servers: str, account_id: str, commands: int | None = N
     ):
         report(account, snapshot_nr=account.snapshot_sequence_nr).say()
         opening = () if account.state.owner else (OPENING,)
-        for verb, decide, argument in itertools.islice(itertools.chain(opening, itertools.cycle(DAY)), commands):
-            command = verb if isinstance(argument, str) else f"{verb} {euros(argument)}"
+        for name, command in itertools.islice(itertools.chain(opening, itertools.cycle(DAY)), commands):
             try:
-                events = await account.execute(decide, argument)
+                events = await account.execute(command)
             except Refused as refusal:
-                report(account, command=command, refused=str(refusal)).say()
+                report(account, command=name, refused=str(refusal)).say()
             else:  # durable: from here on the bank may rely on them
                 first = account.sequence_nr - len(events) + 1
-                report(account, command=command, acknowledged=dict(enumerate(events, first))).say()
+                report(account, command=name, acknowledged=dict(enumerate(events, first))).say()
 
 
 def report(account: Entity[Account, AccountEvent], **found: Any) -> Report:

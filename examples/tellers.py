@@ -50,13 +50,14 @@ class Report:
         return cls(**told, acknowledged=events)
 
 
-def _to_plain(event: AccountEvent) -> list[object]:
+def _to_plain(event: AccountEvent) -> tuple[str, int, object]:
     encoded = _serializer.dump(event)
-    return [encoded.name, encoded.version, encoded.data]
+    return encoded.name, encoded.version, encoded.data
 
 
-def _from_plain(plain: list[object]) -> AccountEvent:
-    return _serializer.load(*plain)
+def _from_plain(plain: tuple[str, int, object]) -> AccountEvent:
+    event: AccountEvent = _serializer.load(*plain)
+    return event
 
 
 @contextmanager
