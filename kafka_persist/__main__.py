@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from ._commands import check
+from ._commands import check, publish_pending
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -14,6 +14,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="kafka-persist", description="Look after the stores of kafka_persist.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     check.add_command(commands)
+    publish_pending.add_command(commands)
     options = parser.parse_args(arguments)
     return int(options.run(options))
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any, Literal, TypeVar
 
 import trio
 
@@ -14,9 +15,10 @@ from ._entities.fold import Fold
 from ._entities.services import Services
 from ._lifecycle import background
 from .abc import Journal, SnapshotStore
-from .config import Config
+from .config import Config, JournalConfig
+from .consuming import EventStream, OnUndecodable, open_events
 from .entity import Entity, recover_entity
-from .errors import EntityAlreadyOpen, UsageError, printable
+from .errors import EntityAlreadyOpen, UnsupportedOperation, UsageError, printable
 from .journal import open_journal
 from .model import check_persistence_id
 from .publishing import EventTopicMapper
@@ -59,6 +61,7 @@ async def open_persistence(
             ignore_orphan=config.snapshot_store.ignore_orphan,
         ) as persistence,
     ):
+        persistence.events_from(config.journal, serializer)
         yield persistence
 
 
@@ -94,6 +97,7 @@ class Persistence:
         self._services = services
         self._permits = trio.CapacityLimiter(max_concurrent_recoveries)
         self._names: set[str] = set()
+        self._open_events: Callable[..., AbstractAsyncContextManager[EventStream]] | None = None
 
     def __repr__(self) -> str:
         life = "closed" if self._services.closed else "open"
@@ -112,6 +116,32 @@ class Persistence:
     def snapshot_store(self) -> SnapshotStore:
         """Where the snapshots are."""
         return self._services.snapshot_store
+
+    def events_from(self, config: JournalConfig, serializer: Serializer) -> None:
+        """Say where `events` reads; `open_persistence` does it."""
+        self._open_events = partial(open_events, config, serializer=serializer)
+
+    def events(
+        self,
+        topics: str | Sequence[str],
+        *,
+        group: str,
+        start: Literal["earliest", "latest"] = "earliest",
+        on_undecodable: OnUndecodable = "stop",
+        dead_letter_topic: str | None = None,
+    ) -> AbstractAsyncContextManager[EventStream]:
+        """Open the events of user-defined topics, with this persistence's brokers and types; see `open_events`.
+
+        Raises:
+            UnsupportedOperation: this persistence was not opened by `open_persistence`, so it knows no brokers.
+        """
+        if self._open_events is None:
+            raise UnsupportedOperation(
+                "events() needs brokers: use open_persistence, or open_events with a configuration"
+            )
+        return self._open_events(
+            topics, group=group, start=start, on_undecodable=on_undecodable, dead_letter_topic=dead_letter_topic
+        )
 
     def entity(
         self,

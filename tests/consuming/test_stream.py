@@ -7,7 +7,7 @@ import trio
 import trio.testing
 from confluent_kafka import DeserializingConsumer
 
-from kafka_persist import EventDecoder, ReceivedEvent, open_events
+from kafka_persist import Config, EventDecoder, ReceivedEvent, open_events, open_persistence
 from kafka_persist._kafka.driver import open_driver
 from kafka_persist.driver import Log
 from kafka_persist.errors import CorruptRecord, JournalHeadLost, StoreClosed, TopicMissing, UsageError
@@ -234,3 +234,13 @@ async def test_a_plain_confluent_consumer(place):
     events = [consumer.poll(30).value() for _ in range(2)]
     consumer.close()
     assert [(event.persistence_id, event.sequence_nr, event.data) for event in events] == [("a", 1, 1), ("a", 2, 2)]
+
+
+async def test_events_of_a_persistence(place):
+    """`persistence.events` reads with the persistence's own brokers and types."""
+    await place.write(2, names="a")
+    async with (
+        open_persistence(Config(journal=place.config)) as persistence,
+        persistence.events(place.topic, group=place.group) as stream,
+    ):
+        assert [event.data for event in await take(stream, 2)] == [1, 2]

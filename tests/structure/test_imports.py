@@ -40,7 +40,7 @@ LAYERS = (
         ),
     ),
     ("consumers", ("_consuming", "consuming", "projection", "projection_sqlite")),
-    ("entities", ("_entities", "entity", "view", "persistence", "__main__")),
+    ("entities", ("_entities", "entity", "view", "persistence", "_commands", "__main__")),
 )
 
 # What a third party's store may be built of: the suite must not need more to test it.

@@ -15,7 +15,7 @@ FAULTS_LAST_A_WHILE = "kafka_persist_testkit.soak"
 # configuration or the package itself gives.
 RUNS_CODE = {"pickle", "marshal", "shelve", "dill", "cloudpickle", "jsonpickle"}
 CALLS_CODE = {"eval", "exec", "compile", "__import__"}
-MAY_IMPORT_BY_NAME = {"kafka_persist", "kafka_persist._config", "kafka_persist.publishing", "kafka_persist.__main__"}
+MAY_IMPORT_BY_NAME = {"kafka_persist", "kafka_persist._config", "kafka_persist.publishing", "kafka_persist._commands"}
 
 # No lower: cbor2 6.2.1 has the last of the fixes for hostile bytes (GHSA-6rgc-8hxm-rj7p, GHSA-55vx-2phh-7grr,
 # GHSA-p6xp-9h6j-r278); confluent-kafka brings its own librdkafka, OpenSSL and zlib, so its floor is theirs.
