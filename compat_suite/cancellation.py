@@ -76,7 +76,7 @@ class CancellationCases(Promises):
 
     group = "Cancellation at every await"
 
-    @case(limit=60.0)
+    @case(limit=30.0)
     async def test_a_write_that_is_cancelled_is_whole_or_absent(self, subject: JournalSubject) -> None:
         """T2, T1. A write cancelled at any of its awaits is stored whole or not at all; the next claim decides.
 
@@ -93,7 +93,7 @@ class CancellationCases(Promises):
 
             await at_every_await(attempt)
 
-    @case(limit=60.0)
+    @case(limit=30.0)
     async def test_a_cancelled_write_leaves_the_order_alone(self, subject: JournalSubject) -> None:
         """T2, C2. A write that waits behind another and is cancelled neither overtakes nor stops it.
 
@@ -113,7 +113,7 @@ class CancellationCases(Promises):
 
             await at_every_await(attempt)
 
-    @case(limit=60.0)
+    @case(limit=30.0)
     async def test_a_replay_that_is_cancelled_leaves_nothing(self, subject: JournalSubject) -> None:
         """T3, T1. A replay cancelled at any of its awaits gives a prefix and leaves the store usable.
 
@@ -133,7 +133,7 @@ class CancellationCases(Promises):
             await at_every_await(attempt)
             await pen.stored(8)
 
-    @case(limit=60.0)
+    @case(limit=30.0)
     async def test_a_claim_that_is_cancelled_leaves_the_id_claimable(self, subject: JournalSubject) -> None:
         """T1. After a claim that was cancelled at any of its awaits, the next claim works and nothing is lost.
 
@@ -150,7 +150,7 @@ class CancellationCases(Promises):
 
             await at_every_await(attempt)
 
-    @case(limit=60.0)
+    @case(limit=30.0)
     async def test_asking_for_the_highest_number_may_be_cancelled(self, subject: JournalSubject) -> None:
         """T1. Asking for the highest number can be cancelled at any of its awaits and leaves the store usable.
 
@@ -168,7 +168,7 @@ class CancellationCases(Promises):
             await at_every_await(attempt)
             await _goes_on(pen, [1, 2])
 
-    @case(requires=[Capability.DELETES], limit=60.0)
+    @case(requires=[Capability.DELETES], limit=30.0)
     async def test_a_delete_that_is_cancelled_is_whole_or_absent(self, subject: JournalSubject) -> None:
         """T1. A delete cancelled at any of its awaits happened or did not, and doing it again is safe.
 
@@ -189,7 +189,7 @@ class CancellationCases(Promises):
 
             await at_every_await(attempt)
 
-    @case(limit=60.0)
+    @case(limit=30.0)
     async def test_closing_may_be_cancelled(self, subject: JournalSubject) -> None:
         """T4, T1. Leaving the block, cancelled at any of its awaits, still ends everything and swallows nothing.
 
@@ -212,7 +212,7 @@ class CancellationCases(Promises):
 
         await at_every_await(attempt, WHOLE_LIFE)
 
-    @case(limit=60.0)
+    @case(limit=30.0)
     async def test_opening_may_be_cancelled(self, subject: JournalSubject) -> None:
         """T4, T1. Opening, cancelled at any of its awaits, leaves no task behind, and opening again works.
 

@@ -59,7 +59,6 @@ class LostIsStored(FaultsMutant):
     class journal(_UnknownIs):  # noqa: N801 - takes the place of the adapter's attribute
         async def answer(self, write, error):
             self._finished.clear()
-            return None
 
 
 @faults_mutant("a lost answer is a rejection", "test_a_lost_acknowledgement_is_unknown")
