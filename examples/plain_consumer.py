@@ -49,7 +49,7 @@ def describe(offset: int, value: bytes) -> str:
         case "events":
             told = ", ".join(f"#{nr} {name} {fields(data)}" for _, nr, _, name, _, data, *_ in entries)
         case _:
-            told = f"deleted up to #{floor}, published to user-defined topics up to #{published}"
+            told = f"published to user-defined topics up to #{published}, {f'deleted up to #{floor}' if floor else 'nothing deleted'}"
     return f"offset {offset:>3}  {KINDS[kind]:<6}  writer {writer.hex()[:8]}  {told}"
 
 

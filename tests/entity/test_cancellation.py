@@ -75,6 +75,15 @@ class SlowJournal(Journal):
         return results
 
 
+async def until_locked(account):
+    """Run until a call is under way, without letting it come to its end."""
+    for _ in range(MOST_STEPS):
+        if account._lock.locked():
+            return
+        await trio.lowlevel.checkpoint()
+    raise AssertionError("nothing began")
+
+
 async def steps():
     for _ in range(3):
         await trio.lowlevel.checkpoint()
@@ -125,8 +134,7 @@ async def test_a_cancelled_call_that_waits_for_another_stored_nothing(open_entit
     for step in range(1, MOST_STEPS):
         async with open_entity() as (persistence, account), trio.open_nursery() as nursery:
             nursery.start_soon(account.persist, "first")
-            while not account._lock.locked():
-                await trio.lowlevel.checkpoint()
+            await until_locked(account)
             too_late, cancelled = await cancelled_at(step, lambda account=account: account.persist("second"))
             expected = ["first"] if cancelled else ["first", "second"]
             await account.persist("z")

@@ -141,6 +141,7 @@ async def test_repr_shows_id_life_number_and_state(memory, entity):
 
 async def test_what_cannot_be_an_entity_is_refused_before_anything_happens(memory, entity):
     async def evolve(state, event):
+        await trio.lowlevel.checkpoint()
         return state
 
     async with memory.open() as persistence:

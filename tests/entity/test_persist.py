@@ -138,6 +138,7 @@ async def test_a_command_that_returns_no_collection_of_events_is_refused(memory,
 
 async def test_a_command_that_is_a_coroutine_function_is_refused(memory, entity):
     async def decide(state):
+        await trio.lowlevel.checkpoint()
         return [1]
 
     async with memory.open() as persistence, entity(persistence) as account:

@@ -151,7 +151,7 @@ async def test_snapshots_of_a_view_are_not_taken_for_an_entitys(world, entity):
 # --- orphans ---------------------------------------------------------------------------------------------------------
 
 
-async def lose_events_from(memory, sequence_nr):
+def lose_events_from(memory, sequence_nr):
     """What an unclean election does: the end of the log is gone."""
     log = memory.backend.logs["account"]
     del log.events[sequence_nr - 1 :]
@@ -165,7 +165,7 @@ async def with_orphan(memory, entity):
         await account.save_snapshot()
         await account.persist("c", "d", "e")
         await account.save_snapshot()
-    await lose_events_from(memory, 4)
+    lose_events_from(memory, 4)
 
 
 async def test_an_orphan_is_passed_over_with_a_warning(memory, entity, caplog):
