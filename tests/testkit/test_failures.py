@@ -119,9 +119,9 @@ def test_a_port_asked_for_by_number_that_is_taken_is_refused(taken_port):
         TestServer(settings={"kafka.port": taken_port}).start()
 
 
-@pytest.mark.parametrize(("mode", "position"), [("zookeeper", 1), ("kraft", 0)])
+@pytest.mark.parametrize(("mode", "position"), [("zookeeper", 0), ("kraft", 1)])
 def test_a_port_that_somebody_takes_first_is_replaced_by_another(monkeypatch, taken_port, mode, position):
-    """ZooKeeper's port, and the broker's: taken between the choice and the bind."""
+    """The broker's port, and the controller's: taken between the choice and the bind."""
     choose = _ports.choose
     answers = []
 
