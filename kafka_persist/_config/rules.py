@@ -72,7 +72,8 @@ OWNED: Final[Mapping[Kind, Mapping[str, str]]] = {
     "consumer": _EVERYWHERE
     | {
         "auto.offset.reset": "is error: anything else hides that events are missing at the start of the log",
-        "check.crcs": "is true: a damaged record must be reported, not decoded",
+        "check.crcs": "is set by the library, which checks its own records: librdkafka 2.16 aborts the process behind "
+        "a record whose checksum is wrong",
         "enable.partition.eof": "is set by the library as its readers need it",
         "isolation.level": "is set by the library: all readers must see the same records",
         "group.id": _NO_GROUP,

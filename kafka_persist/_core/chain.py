@@ -21,6 +21,10 @@ A *delete* raises the floor (events at or below it are gone) and may be written 
 log's start may then be cut **to** a counted record that another one extends, never past it. Each record carries the
 id's cumulative state, so the first record left is a sufficient base for all that follow (`_rebase`).
 
+A record's numbers begin right behind those of the record that it extends. So no record can vanish between two others
+unseen, not even where damage to a batch header makes the client skip some: offset and author of the one extended may
+then be right by chance, but not its numbers, epoch and floor too.
+
 Two inferences, both from "a writer only ever extends records that count":
 
 * *The base is believed iff a later record extends it* (`Chain.unconfirmed`). After a cut of ours one always does. After
@@ -270,7 +274,7 @@ def _check_step(head: Head, envelope: Envelope, state: IdState, where: str) -> N
             legal = (
                 envelope.author == envelope.writer == head.writer
                 and envelope.epoch == head.epoch
-                and head.highest < state.first <= state.last
+                and head.highest + 1 == state.first <= state.last
                 and state.floor == head.floor
             )
         case Kind.DELETE:
@@ -298,10 +302,13 @@ def claim_envelope(chain: Chain, writer: bytes, published: int = 0) -> Envelope:
     return _extend(head, Kind.CLAIM, author=writer, writer=writer, epoch=head.epoch + 1, state=state)
 
 
-def events_envelope(chain: Chain, first: int, last: int, entries: bytes, published: int = 0) -> Envelope:
-    """The record with the events `first` to `last` of the head's writer."""
+def events_envelope(chain: Chain, last: int, entries: bytes, published: int = 0) -> Envelope:
+    """The record with the events up to `last` of the head's writer.
+
+    Its numbers begin where the head's end, also where some of them belong to rejected writes.
+    """
     head = chain.head
-    state = IdState(chain.persistence_id, first, last, head.floor, _mark(head, published, last))
+    state = IdState(chain.persistence_id, head.highest + 1, last, head.floor, _mark(head, published, last))
     return _extend(
         head, Kind.EVENTS, author=head.writer, writer=head.writer, epoch=head.epoch, state=state, entries=entries
     )

@@ -112,7 +112,7 @@ def decode_entries(
             refuse(where, "a field of an entry is out of its range")
         persistence_id, first, last, *_ = states[index]
         before = reached[index]
-        if not (before < number <= last if before else number == first):
+        if not (max(before + 1, first) <= number <= last):
             refuse(where, f"event {number} contradicts the record's range {first} to {last}")
         reached[index] = number
         if not from_nr <= number <= to_nr:

@@ -60,7 +60,7 @@ class Follower:
                 and envelope.prev_author == self._author
                 and envelope.author == envelope.writer == self._writer
                 and envelope.epoch == self._epoch
-                and self.highest < state.first <= state.last
+                and self.highest + 1 == state.first <= state.last
                 and state.floor == self._floor
                 and self._published <= state.published <= state.last
                 and state.persistence_id == self._id

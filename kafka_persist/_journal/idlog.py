@@ -233,7 +233,7 @@ class IdLog:
                 item.settle(_copy(refusal))
             return False
         entries = join_entries([entry for item in items for entry in item.entries])
-        envelope = rule.events_envelope(self.chain, items[0].first, items[-1].last, entries, self._mark_of(items))
+        envelope = rule.events_envelope(self.chain, items[-1].last, entries, self._mark_of(items))
         for item in items:
             item.handed_over = True
         self._busy = True

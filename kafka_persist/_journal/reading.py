@@ -11,7 +11,7 @@ from .._core.chain import Chain, Head, check_complete, check_range
 from .._core.envelope import Envelope, Kind, decode_envelope
 from .._core.follower import Follower
 from ..driver import Driver, Log, OffsetGone, Record, Scan
-from ..errors import JournalTruncated
+from ..errors import CorruptRecord, JournalTruncated
 
 CUTS_WHILE_READING: Final = 20
 """How often a reading begins anew because deletions cut the log under it."""
@@ -37,9 +37,25 @@ def judged(follower: Follower, log: Log, records: Iterable[Record], log_start: i
         if offset < follower.position:
             continue
         where = f"{prefix}{offset}"
+        if follower.position >= log_start:
+            check_no_hole(follower.position, offset, log)
         envelope = decode_envelope(record.value, where)
         if follower.take(offset, envelope, log_start, where):
             yield Counted(offset, envelope, record.key)
+
+
+def check_no_hole(position: int, offset: int, log: Log) -> None:
+    """Refuse to go on behind offsets that gave no record: nothing tells a marker from records that the client skipped.
+
+    Raises:
+        CorruptRecord: there is a hole.
+    """
+    if offset > position:
+        raise CorruptRecord(
+            f"{log}@{position}: the offsets up to {offset - 1} hold no record. Either the header of a batch is damaged, and "
+            "records are missing (restore the partition from a healthy replica), or a transaction of another program "
+            "touched this topic"
+        )
 
 
 @attrs.define
@@ -112,7 +128,8 @@ async def _read_on(
         async with driver.open_reader(log, scan.next_offset) as reader:
             while records := await reader.read(end):
                 _fold(follower, log, records, bounds.start, on_counted)
-    # Offsets at the end may hold nothing (markers of foreign transactions): they are judged all the same.
+    if bounds.start < end:
+        check_no_hole(follower.position, end, log)
     follower.position = max(follower.position, end)
 
 

@@ -143,7 +143,7 @@ class Moves:
         if process.failed or chain.head.writer != self.writer(process.index):
             return
         number = chain.head.highest + 1
-        envelope = self.rule.events_envelope(chain, number, number, b"")
+        envelope = self.rule.events_envelope(chain, number, b"")
         yield self._sent(log, process, Phase.EVENTS, envelope, "writes")
 
     def _delete(self, log: Log, process: Process) -> Iterator[Move]:
@@ -158,6 +158,7 @@ class Moves:
                 if isinstance(plan, Move):
                     continue
                 floor, cut = plan
+                self._check_floor(log, to, floor)
                 envelope = self.rule.delete_envelope(chain, bytes([16 + process.index]) * 16, floor)
                 sent = process._replace(chain=known, cut=cut)
                 yield self._sent(log, sent, Phase.DELETE, envelope, "deletes")
@@ -252,7 +253,7 @@ class Moves:
             if again and not self._misuse:
                 raise Violation("a live writer's number was used by somebody else")
             return Move(f"{label}, fenced", log.number, free)
-        envelope = self.rule.events_envelope(chain, sent.states[0].first, sent.states[0].last, b"")
+        envelope = self.rule.events_envelope(chain, sent.states[0].last, b"")
         record = self.world.record(envelope, (process.index, process.attempts))
         return Move(f"{label}, sent again", log.number, process._replace(record=record))
 
@@ -281,6 +282,13 @@ class Moves:
         known = self.world.chains[process.chain]
         reading = self.world.read(process.chain, log)
         self.world.check_reading(log, reading, known.position - 1, f"P{process.index}")
+
+    def _check_floor(self, log: Log, to: int, floor: int) -> None:
+        """I1: a deletion hides nothing that it was not asked to hide, not even what is already lost."""
+        for offset in log.heads:
+            envelope = self.world.records[log.records[offset]][0]
+            if envelope.kind is Kind.EVENTS and to < envelope.states[0].last <= floor:
+                raise Violation(f"a deletion up to {to} hides event {envelope.states[0].last}")
 
     def _check_belief(self, log: Log, process: Process, where: int | None) -> None:
         """I1, I5, I6: a stored record counts, and one that was refused does not, now and for ever."""

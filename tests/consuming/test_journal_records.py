@@ -19,7 +19,7 @@ OLD, NEW = uuid.uuid4().bytes, uuid.uuid4().bytes
 def events(chain, number, payload):
     event = PersistentRepr(persistence_id="a", sequence_nr=number, payload=payload, writer=uuid.UUID(int=1))
     entry = encode_entry(event, default_serializer().dump(payload))
-    return events_envelope(chain, number, number, join_entries([entry]))
+    return events_envelope(chain, number, join_entries([entry]))
 
 
 def a_log():

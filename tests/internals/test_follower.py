@@ -19,8 +19,7 @@ def step(kind: str, chain: Chain, writer: bytes) -> Envelope:
         return rule.claim_envelope(chain, writer)
     if kind == "delete":
         return rule.delete_envelope(chain, writer, chain.head.highest - 1)
-    first = chain.head.highest + 1
-    return rule.events_envelope(chain, first, first + 1, b"\x80")
+    return rule.events_envelope(chain, chain.head.highest + 2, b"\x80")
 
 
 @st.composite
