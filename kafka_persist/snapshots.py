@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
 import trio
@@ -85,12 +85,10 @@ async def open_snapshot_store_on(
         clock: gives the timestamps, milliseconds since the Unix epoch.
     """
     config = config or SnapshotStoreConfig()
-    async with background("the snapshot store") as tasks:
+    async with background("the snapshot store") as tasks, AsyncExitStack() as stack:
         store = KafkaSnapshotStore(driver, config, serializer or default_serializer(), tasks, clock or _wall_clock)
-        try:
-            yield store
-        finally:
-            await store.close()  # noqa: ASYNC102 - cancelled, it waits for nobody
+        stack.push_async_callback(store.close)
+        yield store
 
 
 class KafkaSnapshotStore(SnapshotStore):

@@ -283,8 +283,8 @@ async def test_chunks_that_may_still_be_in_use_are_left_alone(compacted_log, ope
     async with open_on(log) as slow, open_on(log) as fast, trio.open_nursery() as nursery:
         log.holds = lambda key: key[1] == ord("c")
         nursery.start_soon(slow.save, of(1), "x" * 1300)
-        while not log.held:  # noqa: ASYNC110 - the log has no event to wait for
-            await trio.lowlevel.checkpoint()
+        while not log.held:
+            await trio.testing.wait_all_tasks_blocked()
         log.holds = lambda _key: False
         await fast.save(of(2), "fast")
         log.release()
