@@ -48,8 +48,9 @@ async def cancel_at(step: int, operation: Callable[[], Awaitable[object]]) -> tu
         Whether the operation ran to its end, and whether it had a k-th await at all.
     """
     finished = False
-    with trio.CancelScope() as scope:
-        instrument = CancelAtStep(trio.lowlevel.current_task(), scope, step)
+    scope = trio.CancelScope()
+    instrument = CancelAtStep(trio.lowlevel.current_task(), scope, step)
+    with scope:
         trio.lowlevel.add_instrument(instrument)
         try:
             await operation()
@@ -198,8 +199,9 @@ class CancellationCases(Promises):
 
         async def attempt(step: int) -> bool:
             tasks = trio.lowlevel.current_statistics().tasks_living
-            with trio.CancelScope() as scope:
-                instrument = CancelAtStep(trio.lowlevel.current_task(), scope, step, active=False)
+            scope = trio.CancelScope()
+            instrument = CancelAtStep(trio.lowlevel.current_task(), scope, step, active=False)
+            with scope:
                 try:
                     trio.lowlevel.add_instrument(instrument)
                     async with subject.factory() as journal:

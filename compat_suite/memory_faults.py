@@ -68,19 +68,24 @@ class Network:
     async def store(self, persistence_id: str, request: Callable[[], Awaitable[T]]) -> T:
         """Send a write: handed over, so shielded and bounded by the delivery time."""
         self.check_up()
+        answers: list[T] = []
         with trio.CancelScope(shield=True):
-            hold = self.hold_of(persistence_id)
-            if hold is not None:
-                with trio.move_on_after(self.delivery_time):
-                    await hold.wait()
-            if self.hold_of(persistence_id) is not None or not self.up or self.delay_next:
-                self.delay_next = False
-                self.delayed.append(request)
-                raise WriteOutcomeUnknown(f"no acknowledgement within {self.delivery_time:g} s; claim the id again")
-            answer = await request()
-            if self.lose_next:
-                self.lose_next = False
-                raise WriteOutcomeUnknown("the acknowledgement was lost; claim the id again")
+            answers.append(await self._deliver(persistence_id, request))
+        return answers[0]
+
+    async def _deliver(self, persistence_id: str, request: Callable[[], Awaitable[T]]) -> T:
+        hold = self.hold_of(persistence_id)
+        if hold is not None:
+            with trio.move_on_after(self.delivery_time):
+                await hold.wait()
+        if self.hold_of(persistence_id) is not None or not self.up or self.delay_next:
+            self.delay_next = False
+            self.delayed.append(request)
+            raise WriteOutcomeUnknown(f"no acknowledgement within {self.delivery_time:g} s; claim the id again")
+        answer = await request()
+        if self.lose_next:
+            self.lose_next = False
+            raise WriteOutcomeUnknown("the acknowledgement was lost; claim the id again")
         return answer
 
     async def land(self) -> None:

@@ -18,6 +18,7 @@ from kafka_persist.errors import (
 )
 from kafka_persist.model import MAX_SEQUENCE_NR, Rejection
 
+from .leftovers import leave_a_thread
 from .registry import mutant
 from .small_journal import PLAIN, Log, SmallChannel, SmallJournal
 
@@ -834,8 +835,7 @@ class LeftReplayGoesOn(SmallJournal):
 @mutant("a thread is left behind", "test_leaving_the_block_ends_threads_and_sockets")
 class ThreadLeft(SmallJournal):
     async def start(self):
-        self.end_thread = threading.Event()
-        threading.Thread(target=self.end_thread.wait, args=(30.0,), daemon=True, name="left behind").start()
+        leave_a_thread()
 
 
 @mutant("a socket is left behind", "test_leaving_the_block_ends_threads_and_sockets")

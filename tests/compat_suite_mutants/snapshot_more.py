@@ -1,7 +1,6 @@
 """Further snapshot store defects, so that every case is seen to fail once."""
 
 import copy
-import threading
 from contextlib import asynccontextmanager
 
 import attrs
@@ -14,6 +13,7 @@ from kafka_persist.errors import ConnectError, StoreClosed, WriteOutcomeUnknown
 from kafka_persist.memory import open_memory_snapshot_store
 from kafka_persist.model import MAX_SEQUENCE_NR, SelectedSnapshot
 
+from .leftovers import leave_a_thread
 from .registry import mutant
 from .small_snapshots import SmallSnapshots
 
@@ -355,7 +355,7 @@ class CancelledDeleteOnce(SmallSnapshots):
 @snapshots_mutant("a thread is left behind", "test_leaving_the_block_ends_threads_and_sockets")
 class SnapshotThreadLeft(SmallSnapshots):
     async def start(self):
-        threading.Thread(target=threading.Event().wait, args=(30.0,), daemon=True, name="left behind").start()
+        leave_a_thread()
 
 
 @snapshots_mutant("calls after close work", "test_use_after_close_raises_store_closed")
