@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import trio
@@ -39,7 +40,11 @@ class Background:
 
     async def start(self, async_fn: Callable[..., Awaitable[object]], *args: Any) -> Any:
         """Start ``async_fn(*args, task_status=...)`` and wait until it says that it runs."""
-        return await self._nursery.start(async_fn, *args)
+
+        async def guarded(*, task_status: trio.TaskStatus[Any] = trio.TASK_STATUS_IGNORED) -> None:
+            await self._guard(partial(async_fn, task_status=task_status), args)
+
+        return await self._nursery.start(guarded)
 
     def fail(self, error: Exception) -> None:
         """Record a failure and cancel the body."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
@@ -10,7 +11,7 @@ from typing import Final, TypeVar
 
 import attrs
 import trio
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaError, KafkaException
 
 from .._lifecycle import Background, background
 from .._zookeeper.discovery import Discovery, discover_brokers
@@ -20,7 +21,7 @@ from ..errors import ConfigError, RecoveryStalled, TopicMissing
 from .admin import Admin
 from .client import Reasons, client_config
 from .crowd import Request
-from .errors import error_in
+from .errors import describe, error_in
 from .producer import Bridge
 from .readers import ReaderPool
 from .scanner import Scanner
@@ -73,6 +74,7 @@ class KafkaDriver(Driver):
         self._config = config
         self._reasons = reasons
         self._limiter = trio.CapacityLimiter(4)
+        self._token = trio.lowlevel.current_trio_token()
         self._ensured: set[str] = set()
         self._bridges: list[Bridge] = []
         self._admin: Admin | None = None
@@ -110,7 +112,23 @@ class KafkaDriver(Driver):
 
     def _make_bridges(self) -> list[Bridge]:
         writers = getattr(self._config, "write_concurrency", 1)
-        return [Bridge(client_config(self._config.producer_properties(), self._reasons)) for _ in range(writers)]
+        config = client_config(self._config.producer_properties(), self._reasons)
+        return [Bridge({**config, "error_cb": self._note}) for _ in range(writers)]
+
+    def _note(self, error: KafkaError) -> None:
+        """Note a producer's error, in its poller thread; one that is fatal ends the store's block."""
+        self._reasons.note(error)
+        if error.fatal():
+            broken = JournalBroken(
+                f"a producer failed for good ({describe(error)}). What had no answer is unknown; leave the block and open "
+                "the store again"
+            )
+            with contextlib.suppress(trio.RunFinishedError):
+                self._token.run_sync_soon(self._fail, broken)
+
+    def _fail(self, error: JournalBroken) -> None:
+        if self._tasks is not None:
+            self._tasks.fail(error)
 
     def _make_admin(self) -> Admin:
         return Admin(

@@ -82,3 +82,14 @@ async def test_the_users_own_exception_group_is_left_as_it_is():
     with pytest.RaisesGroup(KeyError, ValueError):
         async with background("the store"):
             raise ExceptionGroup("mine", [KeyError("a"), ValueError("b")])
+
+
+async def test_a_task_that_was_waited_for_at_its_start_fails_like_the_others():
+    async def start_then_fail(*, task_status: trio.TaskStatus[None]) -> None:
+        task_status.started()
+        await fails(ZeroDivisionError("cause"))
+
+    with pytest.raises(JournalBroken, match="the store"):
+        async with background("the store") as tasks:
+            await tasks.start(start_then_fail)
+            await trio.sleep_forever()
