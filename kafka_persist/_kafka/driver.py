@@ -17,7 +17,7 @@ from .._lifecycle import Background, background
 from .._zookeeper.discovery import Discovery, discover_brokers
 from ..config import StoreConfig
 from ..driver import Ack, Driver, Log, LogReader, Scan, TopicSpec
-from ..errors import ConfigError, RecoveryStalled, TopicMissing
+from ..errors import ConfigError, JournalBroken, RecoveryStalled, TopicMissing
 from .admin import Admin
 from .client import Reasons, client_config
 from .crowd import Request
