@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
-import socket
+import socketserver
+import threading
 import time
 
 import pytest
@@ -18,8 +19,13 @@ WAYS = ("kafka-persist[server]", "KAFKA_HOME", "JAVA_HOME", "Docker", "KAFKA_PER
 
 @pytest.fixture
 def taken_port():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        yield listener.getsockname()[1]
+    """The port of somebody who hangs up on whoever calls."""
+    with socketserver.TCPServer(("127.0.0.1", 0), socketserver.BaseRequestHandler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        yield server.server_address[1]
+        server.shutdown()
+        thread.join()
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from kafka_persist_testkit import Mode, ServerStateError, TestServer, TestServerSettings, _zookeeper_wire
+from kafka_persist_testkit._engines import jars
 from kafka_persist_testkit._probe import open_probe
 
 pytestmark = pytest.mark.broker
@@ -124,6 +125,20 @@ def test_the_settings_and_any_property_reach_the_broker():
 
     names = ["num.partitions", "log.cleanup.policy", "message.max.bytes", "log.index.size.max.bytes"]
     assert [config[name] for name in names] == ["3", "compact", "2000000", "65536"]
+
+
+def test_kafka_home_wins(monkeypatch, tmp_path):
+    """An installation is a directory with the jars in `libs`."""
+    (tmp_path / "libs").mkdir()
+    for jar in jars.classpath("4.1.0"):
+        (tmp_path / "libs" / jar.name).symlink_to(jar)
+    monkeypatch.setenv("KAFKA_HOME", str(tmp_path))
+
+    with TestServer("kraft", topics=["t"]) as server:
+        command = Path(f"/proc/{server.broker.pid}/cmdline").read_text()
+
+    assert f"{tmp_path}/libs/kafka_2.13-4.1.0.jar" in command
+    assert server.mode == "kraft"
 
 
 def test_a_second_start_is_refused(zookeeper_server):
