@@ -38,7 +38,7 @@ class KafkaSnapshotStore(OnABroker, SnapshotStoreSpec):
 
     @pytest.fixture
     def open_snapshot_store(self, server):
-        config = SnapshotStoreConfig(bootstrap_servers=server.bootstrap_servers)
+        config = SnapshotStoreConfig(bootstrap_servers=server.bootstrap_servers, keep=100)
         return lambda: open_snapshot_store(config)
 
 
@@ -48,9 +48,28 @@ class OnZooKeeper:
         return kafka_server
 
 
+@pytest.fixture(scope="session")
+def kraft_server(kafka_server_factory):
+    return kafka_server_factory("kraft")
+
+
+class OnKraft:
+    @pytest.fixture
+    def server(self, kraft_server):
+        return kraft_server
+
+
 class TestKafkaJournal(OnZooKeeper, KafkaJournal):
     pass
 
 
 class TestKafkaSnapshotStore(OnZooKeeper, KafkaSnapshotStore):
+    pass
+
+
+class TestKafkaJournalOnKraft(OnKraft, KafkaJournal):
+    pass
+
+
+class TestKafkaSnapshotStoreOnKraft(OnKraft, KafkaSnapshotStore):
     pass
