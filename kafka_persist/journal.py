@@ -18,9 +18,11 @@ import trio
 from ._core.chain import Chain, Head
 from ._journal import bookmark as bookmarks
 from ._journal.batch import Batch, Item
+from ._journal.changes import claim, delete_to
 from ._journal.encoding import Encoder, check_numbers
 from ._journal.gate import Gate
-from ._journal.idlog import IdLog, Tools
+from ._journal.idlog import IdLog
+from ._journal.known import Tools
 from ._journal.layout import TopicPerId
 from ._journal.registry import Registry
 from ._journal.replay import Source, Window, served, streamed
@@ -190,7 +192,7 @@ class KafkaJournal(Journal):
         idlog = self._ids.get(check_persistence_id(persistence_id))
         await self._driver.ensure_topics([self._layout.spec_of(idlog.log)])
         async with idlog.turn():
-            highest = await idlog.claim(writer.bytes)
+            highest = await claim(idlog, writer.bytes)
         self._desk.claimed(idlog)
         return highest
 
@@ -335,7 +337,7 @@ class KafkaJournal(Journal):
                 return
         await self._desk.before_deleting(idlog, min(to_sequence_nr, chain.head.highest))
         async with idlog.turn():
-            cut = await idlog.delete_to(to_sequence_nr)
+            cut = await delete_to(idlog, to_sequence_nr)
         if cut is not None:
             await self._cut(idlog, cut)
 

@@ -1,9 +1,9 @@
 """The journal above any `kafka_persist.driver.Driver`, Kafka's or a simulated one.
 
 * `layout`: which log holds which id.
-* `batch`: one `write` call and the atomic writes in it, until each is settled.
-* `idlog`: one id's log in this process: its head, the queue in front of it, one record in flight.
-* `reading`: judged records of a stretch of a log.
-* `replay`: a bounded stream of events, prefetched by a task of the journal's nursery.
-* `registry`: the ids that are known here, with a bound.
+* `encoding`, `batch`: one `write` call and the atomic writes in it, until each is settled; `gate` bounds those that wait.
+* `known`: what is known of one id's log; `idlog`: the queue in front of it, with one record in flight.
+* `changes`: what needs a log for itself: claim, deletion, the published mark.
+* `reading`, `replay`: judged stretches of a log, and a bounded stream of events, read ahead by a task.
+* `registry`: the ids that are known here, with a bound; `bookmark`: a place in a log as bytes.
 """

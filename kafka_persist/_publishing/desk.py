@@ -10,6 +10,7 @@ import trio
 
 from .._core.chain import Chain
 from .._journal.batch import Item
+from .._journal.changes import save_mark
 from .._journal.idlog import IdLog
 from .._journal.registry import Registry
 from ..config import JournalConfig
@@ -132,7 +133,7 @@ class Desk:
 async def _save(idlog: IdLog) -> None:
     if idlog.unsaved:
         async with idlog.turn():
-            await idlog.save_mark()
+            await save_mark(idlog)
 
 
 async def _save_quietly(idlog: IdLog) -> None:

@@ -1,0 +1,93 @@
+"""Changes of one id's log that need it for themselves: claim, deletion, the published mark.
+
+Each reads to the end of the log, appends a record that extends the head found there, and begins anew where somebody
+else's record came between.
+"""
+
+from __future__ import annotations
+
+import uuid
+
+from .._core import chain as rule
+from .._core.chain import Chain, Cut
+from .._core.envelope import Kind
+from ..errors import BrokerError, WriteOutcomeUnknown, WriterFenced, printable
+from .idlog import IdLog
+from .known import CUT_OFF
+from .reading import Counted, catch_up
+
+CLAIM_ATTEMPTS = 20
+"""How often a claim that lost a race is tried again; each loss means that another process claimed meanwhile."""
+
+
+async def claim(idlog: IdLog, writer: bytes) -> int:
+    """Take the log over; call it within a turn of `idlog`.
+
+    Raises:
+        WriterFenced: other processes claimed the id again and again meanwhile.
+        WriteOutcomeUnknown: the claim may or may not have landed.
+    """
+    for _ in range(CLAIM_ATTEMPTS):
+        await idlog.refresh()
+        if await idlog.append(rule.claim_envelope(idlog.chain, writer, idlog.published)) is not None:
+            idlog.failure = ""
+            return idlog.chain.head.highest
+    raise WriterFenced(
+        f"{CLAIM_ATTEMPTS} claims of {printable(idlog.chain.persistence_id)} in a row lost against other processes: "
+        "more than one of them keeps opening this entity. Certainly nothing was written"
+    )
+
+
+async def delete_to(idlog: IdLog, to_sequence_nr: int) -> int | None:
+    """Raise the floor; return the offset below which the log may be cut. Call it within a turn of `idlog`."""
+    author = uuid.uuid4().bytes
+    for _ in range(CLAIM_ATTEMPTS):
+        await idlog.refresh()
+        to = min(to_sequence_nr, idlog.chain.head.highest)
+        if to <= idlog.chain.head.floor:
+            return None
+        cut = await _plan_cut(idlog, to)
+        where = await idlog.append(rule.delete_envelope(idlog.chain, author, cut.floor, idlog.published))
+        if where is not None:
+            return await _confirmed(idlog, where, author) if cut.offset is None else cut.offset
+    raise BrokerError(
+        f"{CLAIM_ATTEMPTS} deletions of {printable(idlog.chain.persistence_id)} in a row lost against other writes; "
+        "nothing was deleted, try again"
+    )
+
+
+async def _confirmed(idlog: IdLog, where: int, author: bytes) -> int | None:
+    """The offset of a delete record once another record extends it: only then may the log be cut to it."""
+    if idlog.chain.head.offset == where:
+        try:
+            await idlog.append(rule.delete_envelope(idlog.chain, author, idlog.chain.head.floor))
+        except (BrokerError, WriteOutcomeUnknown):
+            return None  # the floor holds; what it hides stays on disk until the next deletion
+    return where if CUT_OFF < where < idlog.chain.head.offset else None
+
+
+async def save_mark(idlog: IdLog) -> None:
+    """Record how far events are published, in a delete record that deletes nothing. Call it within a turn of `idlog`."""
+    if idlog.unsaved:
+        floor = idlog.chain.head.floor
+        await idlog.append(rule.delete_envelope(idlog.chain, uuid.uuid4().bytes, floor, idlog.published))
+
+
+async def _plan_cut(idlog: IdLog, to_sequence_nr: int) -> Cut:
+    if to_sequence_nr >= idlog.chain.head.highest:
+        return rule.plan_cut(to_sequence_nr, idlog.chain.head.highest, ())
+    found: list[Counted] = []
+
+    def keep_first(counted: Counted) -> None:
+        if not found and counted.envelope.kind is Kind.EVENTS and counted.envelope.states[0].last > to_sequence_nr:
+            found.append(counted)
+
+    chain = await catch_up(
+        idlog.tools.driver,
+        idlog.log,
+        Chain(idlog.chain.persistence_id),
+        stop=idlog.chain.head.offset + 1,
+        on_counted=keep_first,
+    )
+    pairs = [(counted.offset, counted.envelope) for counted in found]
+    return rule.plan_cut(to_sequence_nr, idlog.chain.head.highest, pairs, chain.lost_to)

@@ -1,0 +1,209 @@
+"""What this process knows of one id's log, and how it learns more.
+
+The knowledge is a `Chain`: the log judged up to some offset. It grows by reading (`refresh`) and by own records that
+turn out to count (`append`). Whoever calls these owns the log (see `idlog`), so nothing else changes it meanwhile.
+"""
+
+from __future__ import annotations
+
+import itertools
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+
+import attrs
+import trio
+
+from .._core import chain as rule
+from .._core.chain import Chain, Head, Verdict
+from .._core.envelope import Envelope, encode_envelope
+from ..driver import Ack, Driver, Fate, Log, OffsetGone
+from ..errors import BrokerError, JournalTruncated, PersistenceError, WriteOutcomeUnknown, printable
+from .batch import Item
+from .reading import Counted, Recent, catch_up, check_bookmark
+
+CUT_OFF = -1
+"""Where a record of ours counted before a deletion by another process cut it off."""
+
+
+@attrs.frozen(kw_only=True)
+class Tools:
+    """What all id logs of a journal share.
+
+    Attributes:
+        driver: the log's access.
+        spawn: starts ``async_fn(*args)`` in the journal's nursery; False if that is closed.
+        max_record_bytes: the largest sum of entries that one record may hold.
+        recent_bytes: how much of a recovery is kept for the replay that follows.
+        on_stored: told of an id log and the writes of it that count; None if nothing is published.
+    """
+
+    driver: Driver
+    spawn: Callable[..., bool]
+    max_record_bytes: int
+    recent_bytes: int = 256 * 1024
+    on_stored: Callable[..., None] | None = None
+    _prefix: bytes = attrs.field(factory=lambda: uuid.uuid4().bytes, init=False)
+    _numbers: Iterator[int] = attrs.field(factory=itertools.count, init=False)
+
+    def new_key(self) -> bytes:
+        """A key that no other record has: what tells an own record from others."""
+        return self._prefix + next(self._numbers).to_bytes(8, "big")
+
+
+@attrs.frozen
+class Sent:
+    """A record in flight with the atomic writes in it."""
+
+    key: bytes
+    envelope: Envelope
+    items: Sequence[Item]
+
+
+class KnownLog:
+    """The log of one persistence id, as this process knows it."""
+
+    __slots__ = ("chain", "failure", "followed", "fresh", "hint", "log", "mark", "recent", "tools")
+
+    def __init__(self, persistence_id: str, log: Log, tools: Tools) -> None:
+        self.log = log
+        self.tools = tools
+        self.chain = Chain(persistence_id)
+        self.fresh = True
+        """Nothing has been read yet."""
+        self.failure: str = ""
+        """Why the current writer is finished ("" while it may write)."""
+        self.hint: Head | None = None
+        """A head that a snapshot remembers, not compared with the log yet."""
+        self.mark: Head | None = None
+        """The same, found in the log: replays of what came later may begin there."""
+        self.followed: Head | None = None
+        """The head at which the last replay ended: whoever follows the id goes on there."""
+        self.recent: Recent | None = None
+
+    # --- reading -------------------------------------------------------------------------------------------------
+
+    async def refresh(self) -> Chain:
+        """Judge what came since the last look. Call it within a turn."""
+        recent, self.recent = self.recent, None  # half of a reading that is cancelled must not be in it
+        if self.fresh:
+            await self._start_at_hint()
+            recent = Recent(above=self.chain.head.highest, limit=self.tools.recent_bytes)
+        before = self.chain
+        self.chain = await catch_up(
+            self.tools.driver, self.log, self.chain, on_counted=recent.add if recent is not None else None
+        )
+        self.fresh = False
+        self.recent = None if recent is None or recent.overflow else recent
+        if self.chain.head.epoch != before.head.epoch:
+            self.failure = ""
+        return self.chain
+
+    async def _start_at_hint(self) -> None:
+        """Begin at the head that a snapshot remembers; what the log still holds must follow from it."""
+        hint = self.hint
+        if hint is None:
+            return
+        with suppress(OffsetGone):  # cut at this moment: what is left is compared with the hint by judging it
+            scan = await self.tools.driver.scan(self.log, hint.offset, hint.offset + 1)
+            self.hint = None  # also where it is refused: whoever asks again wants the log as it is
+            if scan.range.start <= hint.offset:
+                check_bookmark(hint, scan, str(self.log))
+                self.mark = hint
+        self.hint = None
+        self.chain = self._chain_at(hint)
+
+    def _chain_at(self, head: Head) -> Chain:
+        return Chain(self.chain.persistence_id, head, head.offset + 1, oldest=head.highest + 1)
+
+    def start_of_replay(self, low: int) -> Chain:
+        """Where judging may begin for a replay from number `low` on."""
+        known = [mark for mark in (self.followed, self.mark) if mark is not None and low > mark.highest]
+        if known:
+            return self._chain_at(max(known, key=lambda mark: mark.offset))
+        return Chain(self.chain.persistence_id)
+
+    def take_recent(self, low: int) -> Sequence[Counted] | None:
+        """What the last recovery read, once, if it holds every event from `low` on."""
+        recent, self.recent = self.recent, None
+        complete = low >= self.chain.oldest or not self.chain.lost_to
+        return recent.records if recent is not None and complete and low > recent.above else None
+
+    # --- own records ---------------------------------------------------------------------------------------------
+
+    async def append(self, envelope: Envelope) -> int | None:
+        """Append a claim or a delete; see `landed`."""
+        sent = Sent(self.tools.new_key(), envelope, ())
+        ack = await self._submit_and_wait(sent)
+        match ack.fate:
+            case Fate.STORED:
+                return await self.landed(sent, ack)
+            case Fate.UNKNOWN:
+                raise WriteOutcomeUnknown(
+                    f"a {envelope.kind.name.lower()} of {printable(self.chain.persistence_id)} may or may not be "
+                    f"stored ({ack.reason}). Trying again is safe"
+                )
+            case _:
+                raise as_broker_error(ack)
+
+    async def _submit_and_wait(self, sent: Sent) -> Ack:
+        """Hand a record over and wait, shielded, for its report (bounded by the delivery timeout)."""
+        await trio.lowlevel.checkpoint_if_cancelled()
+        task, acks = trio.lowlevel.current_task(), list[Ack]()
+
+        def on_ack(ack: Ack) -> None:
+            acks.append(ack)
+            trio.lowlevel.reschedule(task)
+
+        self.tools.driver.submit(self.log, sent.key, encode_envelope(sent.envelope), on_ack)
+        await trio.lowlevel.wait_task_rescheduled(lambda _: trio.lowlevel.Abort.FAILED)
+        return acks[0]
+
+    async def landed(self, sent: Sent, ack: Ack) -> int | None:
+        """Where a record that is in the log counts: its offset, or `CUT_OFF`; None if it does not count.
+
+        Raises:
+            JournalTruncated: it stands where other records were seen before.
+            WriteOutcomeUnknown: a foreign deletion removed the evidence.
+        """
+        match rule.verdict(self.chain, ack.offset):
+            case Verdict.COUNTS:
+                assert ack.offset is not None
+                self.chain = rule.advance(self.chain, ack.offset, sent.envelope)
+                return ack.offset
+            case Verdict.TRUNCATED:
+                raise JournalTruncated(
+                    f"{self.log}: a record was stored at offset {ack.offset}, but records up to offset "
+                    f"{self.chain.position - 1} were seen before: the broker lost acknowledged records. Stop writing "
+                    f"to {printable(self.chain.persistence_id)} and compare the brokers' replicas"
+                )
+            case Verdict.GAP:
+                return await self._read_gap(sent, ack.offset)
+
+    async def _read_gap(self, sent: Sent, offset: int | None) -> int | None:
+        found: list[int] = []
+
+        def look_for_own(counted: Counted) -> None:
+            if counted.key == sent.key:
+                found.append(counted.offset)
+
+        before = self.chain
+        self.recent = None  # what comes to light here is not in it
+        self.chain = await catch_up(
+            self.tools.driver,
+            self.log,
+            self.chain,
+            stop=None if offset is None else offset + 1,
+            on_counted=look_for_own,
+        )
+        if found:
+            return found[0]
+        if self.chain.base == before.base or self.chain.base is None:
+            return None
+        return CUT_OFF if rule.survived_cut(self.chain.head, sent.envelope) else None
+
+
+def as_broker_error(ack: Ack) -> PersistenceError:
+    if isinstance(ack.error, PersistenceError):
+        return ack.error
+    return BrokerError(f"the broker refused a record, which is certainly not stored: {ack.reason}")
