@@ -100,7 +100,7 @@ class KafkaDriver(Driver):
         self._bridges, self._admin = bridges, admin
         await self._connect(bridges[0])
         for bridge in bridges:
-            await tasks.start(bridge.run)
+            tasks.spawn(bridge.run)  # not start(): cancelled, that would wait for the poller, which waits for close()
         self._readers = ReaderPool(
             self._make_scanner,
             admin.client,
@@ -160,7 +160,7 @@ class KafkaDriver(Driver):
         self._config = _at(self._config, servers)
         bridges, admin = self._make_bridges(), self._make_admin()
         for bridge in bridges:
-            await self._tasks.start(bridge.run)
+            self._tasks.spawn(bridge.run)
         (old_bridges, self._bridges), (old_admin, self._admin) = (self._bridges, bridges), (self._admin, admin)
         for old, new in zip(old_bridges, bridges, strict=True):
             old.hand_over(new)
