@@ -34,7 +34,11 @@ from .model import (
 )
 
 ReplayChannel: TypeAlias = trio.abc.ReceiveChannel[PersistentRepr]
-"""Events in ascending order; ends with `trio.EndOfChannel`. ``trio.as_safe_channel`` makes one from a generator."""
+"""Events in ascending order; ends with `trio.EndOfChannel`. ``trio.as_safe_channel`` makes one from a generator.
+
+`receive` is a full checkpoint. An ``async for`` looks at cancellation at each event, but may let other tasks run only
+every few events.
+"""
 
 
 class Capability(enum.Enum):

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from typing import Final
 
 import attrs
 import trio
@@ -42,6 +43,10 @@ class Window:
         return Window(low=max(self.low, head.floor + 1), high=min(self.high, head.highest), limit=self.limit)
 
 
+EVENTS_IN_A_ROW: Final = 64
+"""How many events an ``async for`` takes before other tasks get their turn."""
+
+
 class EventChannel(trio.abc.ReceiveChannel[PersistentRepr]):
     """The receiving end of a replay: events one by one out of batches."""
 
@@ -49,6 +54,7 @@ class EventChannel(trio.abc.ReceiveChannel[PersistentRepr]):
         self._batches = batches
         self._buffer: deque[PersistentRepr] = deque()
         self._closed = False
+        self._in_a_row = 0
         self.failure: BaseException | None = None
         """Why the reading task ended early; raised behind the last event that it delivered."""
 
@@ -70,6 +76,18 @@ class EventChannel(trio.abc.ReceiveChannel[PersistentRepr]):
         while not self._buffer:
             self._buffer.extend(await self._next_batch())
         return self._buffer.popleft()
+
+    async def __anext__(self) -> PersistentRepr:
+        """Return the next event of an ``async for``: as `receive`, but other tasks run only every 64 events.
+
+        Each event looks at cancellation; letting others run each time would cost half of reading a long log.
+        """
+        if self._in_a_row < EVENTS_IN_A_ROW and self._buffer and not self._closed:
+            self._in_a_row += 1
+            await trio.lowlevel.checkpoint_if_cancelled()
+            return self._buffer.popleft()
+        self._in_a_row = 0
+        return await super().__anext__()
 
     async def _next_batch(self) -> Sequence[PersistentRepr]:
         try:

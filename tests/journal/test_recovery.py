@@ -87,3 +87,25 @@ async def test_killing_the_broker_while_writing_loses_nothing_acknowledged(kafka
                 await trio.to_thread.run_sync(server.broker.start)
         async with kafka_at(server).open() as journal:
             assert await read_numbers(journal, writer.persistence_id) == acknowledged == list(range(1, 401))
+
+
+async def test_reading_a_long_log_lets_other_tasks_run(kafka, writer):
+    turns = 0
+
+    async def other() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await trio.lowlevel.checkpoint()
+
+    async with kafka.open() as journal, trio.open_nursery() as nursery:
+        await journal.claim(writer.persistence_id, writer.uuid)
+        await journal.write([writer.write(1, *range(1000))])
+        nursery.start_soon(other)
+        async with journal.replay(writer.persistence_id) as events:
+            await events.receive()
+            before = turns
+            seen = [event async for event in events]
+        nursery.cancel_scope.cancel(reason="the test ends")
+    assert len(seen) == 999
+    assert turns - before >= 999 // 65
