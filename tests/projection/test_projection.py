@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sqlite3
 import subprocess
@@ -241,11 +242,10 @@ async def test_killed_in_the_middle(world, tmp_path):
     script.write_text(textwrap.dedent(VICTIM))
     await world.write(400, "a", "b")
     command = [sys.executable, str(script), world.servers, world.topic, world.path, CREATE, CLEAR]
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}  # also from a bare source tree
     for lines in (1, 37, 250):
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as victim:  # noqa: ASYNC220 - nothing else runs
-            for _ in range(lines):
-                if not victim.stdout.readline():
-                    break
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env) as victim:  # noqa: ASYNC220 - nothing else runs
+            assert [victim.stdout.readline() for _ in range(lines)] == ["x\n"] * lines
             victim.send_signal(signal.SIGKILL)
         await world.write(100, "a")
     with world.store() as store:
