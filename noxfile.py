@@ -73,8 +73,9 @@ def lint(session: nox.Session) -> None:
     session.install(*nox.project.dependency_groups(PYPROJECT, "lint"))
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
-    library = sources("kafka_persist", "kafka_persist_testkit", "examples")
-    check_async(session, ASYNC_RULES, [*library, *sources("compat_suite", "tests", "docs", "benchmarks")])
+    library = sources("kafka_persist")
+    others = sources("kafka_persist_testkit", "compat_suite", "examples", "tests", "docs", "benchmarks")
+    check_async(session, ASYNC_RULES, [*library, *others])
     check_async(session, CHECKPOINT_RULES, [file for file in library if "/_" not in file])
     session.run("towncrier", "build", "--draft", "--version", "next", silent=True)
 
