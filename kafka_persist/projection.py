@@ -176,9 +176,11 @@ class Projection:
 
     async def _positions(self) -> dict[Log, int]:
         """Where to read on, as the store says; the first call assigns the partitions."""
-        if self._next is None:
-            self._next = await self._in_thread(self._assign)
-        return self._next
+        await trio.lowlevel.checkpoint()
+        found = self._next
+        if found is None:
+            found = self._next = await self._in_thread(self._assign)
+        return found
 
     def _assign(self) -> dict[Log, int]:
         known = self._store.positions()
@@ -203,6 +205,7 @@ class Projection:
             await self._apply(fresh[start : start + BATCH], positions)
 
     async def _apply(self, records: Sequence[RawEvent], positions: dict[Log, int]) -> None:
+        await trio.lowlevel.checkpoint()
         events: list[ReceivedEvent] = []
         failure: Exception | None = None
         for record in records:

@@ -29,6 +29,9 @@ from .producer import Bridge
 
 _log = logging.getLogger("kafka_persist.publishing")
 
+CLOSING_SECONDS: Final = 10.0
+"""For ending the client's threads; nothing is waited for."""
+
 ANY_PARTITION: Final = -1
 """Lets librdkafka choose the partition by the key."""
 
@@ -46,7 +49,8 @@ async def open_event_sink(config: JournalConfig) -> AsyncIterator[KafkaEventSink
         try:
             yield sink
         finally:
-            await sink.close()
+            with trio.move_on_after(CLOSING_SECONDS, shield=True):
+                await sink.close()
 
 
 class KafkaEventSink(EventSink):
