@@ -89,7 +89,7 @@ class Place:
 
 async def take(stream, count):
     """The next events of a stream."""
-    with trio.fail_after(60):
+    with trio.fail_after(60):  # noqa: ASYNC100 - receive() checkpoints
         return [await stream.receive() for _ in range(count)]
 
 
