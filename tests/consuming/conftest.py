@@ -89,7 +89,8 @@ class Place:
 
 async def take(stream, count):
     """The next events of a stream."""
-    with trio.fail_after(60):  # noqa: ASYNC100 - receive() checkpoints
+    with trio.fail_after(60):
+        await trio.lowlevel.checkpoint()
         return [await stream.receive() for _ in range(count)]
 
 
