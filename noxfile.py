@@ -26,6 +26,7 @@ WHEEL_TESTS = [
     "tests/serialization",
     "tests/structure/test_readme.py",
 ]
+WITHOUT_KRAFT = ["-m", "not kraft"]  # another -m behind it wins
 # flake8-async knows rules that ruff does not have: yield in a nursery, unshielded await in a finally, ...
 ASYNC_RULES = ",".join(f"ASYNC{number}" for number in range(100, 129)) + ",ASYNC900"
 # "An async function always checkpoints" is a promise to callers: of public modules only. 911 is noise on generators.
@@ -51,20 +52,26 @@ def demo(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Run all tests, those on a real Kafka included, and print branch coverage (`-- -k NAME` chooses)."""
+    """Run the tests, those on a real Kafka included, and print branch coverage (`-- -k NAME` chooses).
+
+    What is there once more for KRaft is left out; `-- -m kraft` runs it, and so does the session `compat`.
+    """
     install(session, "test")
     env = {"COVERAGE_FILE": str(Path(session.create_tmp()) / "coverage")}
     session.run("coverage", "erase", env=env)
-    session.run("coverage", "run", "-m", "pytest", *session.posargs, env=env)
+    session.run("coverage", "run", "-m", "pytest", *WITHOUT_KRAFT, *session.posargs, env=env)
     session.run("coverage", "combine", "--quiet", env=env)
     session.run("coverage", "report", env=env)
 
 
 @nox.session(default=False)
 def compat(session: nox.Session) -> None:
-    """Run the contract suite against a store of yours (`-- --help` says how to name it)."""
+    """Run the contract suite on all stores here, KRaft included, or on yours (`-- --help` says how to name it)."""
     install(session)
-    session.run("python", "-m", "compat_suite", *session.posargs)
+    if session.posargs:
+        session.run("python", "-m", "compat_suite", *session.posargs)
+    else:
+        session.run("python", "-m", "pytest", "-q", "-r", "fE", "tests/compat")  # the suite's plugin prints the tables
 
 
 @nox.session

@@ -4,6 +4,7 @@
     network    what happens to one record on its way: late, twice, never, with no answer
     kafka      SimKafka: a `kafka_persist.driver.Driver` on a SimBroker, one per simulated process
     buggify    BuggifyDriver: wraps any driver, real or simulated, and makes it fail as real ones do, from a seed
+    faulty     FaultyDriver: wraps any driver and makes it fail on command, one fault at a time
 
 Deterministic, on Trio's clock, no threads: under a `trio.testing.MockClock` a delivery timeout costs nothing. The semantics are
 a real broker's; a set of scripted cases runs against both and must agree (`tests/sim`).
@@ -17,6 +18,8 @@ from .broker import open_sim_broker as open_sim_broker
 from .buggify import BuggifyDriver as BuggifyDriver
 from .buggify import Site as Site
 from .buggify import open_buggify as open_buggify
+from .faulty import FaultyDriver as FaultyDriver
+from .faulty import open_faulty_driver as open_faulty_driver
 from .kafka import SimKafka as SimKafka
 from .kafka import open_sim_kafka as open_sim_kafka
 from .network import Delivery as Delivery
@@ -26,12 +29,14 @@ from .network import SeededNetwork as SeededNetwork
 __all__ = [
     "BuggifyDriver",
     "Delivery",
+    "FaultyDriver",
     "Network",
     "SeededNetwork",
     "SimBroker",
     "SimKafka",
     "Site",
     "open_buggify",
+    "open_faulty_driver",
     "open_sim_broker",
     "open_sim_kafka",
 ]

@@ -1,6 +1,7 @@
-"""The Kafka stores keep every promise on a real broker: ZooKeeper and KRaft.
+"""The Kafka stores keep every promise on a real broker: ZooKeeper and (marker `kraft`) KRaft.
 
-The faults of a broker are injected elsewhere, with tools that a store under test does not have.
+Faults and damage are made in front of the broker and behind it. What brokers do that die, hang or lose data is tested in
+other places, with the tools to kill them.
 """
 
 import pytest
@@ -8,6 +9,9 @@ import pytest
 from compat_suite import Capability, JournalSpec, SnapshotStoreSpec
 from compat_suite.capabilities import JOURNAL, SNAPSHOT_STORE
 from kafka_persist import JournalConfig, SnapshotStoreConfig, open_journal, open_snapshot_store
+
+from .kafka_backdoor import KafkaBackdoor, serializer
+from .kafka_faults import open_kafka_faults
 
 pytestmark = pytest.mark.broker
 
@@ -21,15 +25,30 @@ class OnABroker:
     examples = 10
     scale = 3.0
 
+    @pytest.fixture
+    def journal_config(self, server):
+        return JournalConfig(bootstrap_servers=server.bootstrap_servers, max_event_bytes=LIMIT)
+
+    @pytest.fixture
+    def snapshot_config(self, server):
+        return SnapshotStoreConfig(bootstrap_servers=server.bootstrap_servers, keep=100)
+
+    @pytest.fixture
+    def faults(self, journal_config, snapshot_config):
+        return lambda: open_kafka_faults(journal_config, snapshot_config)
+
+    @pytest.fixture
+    def backdoor(self, journal_config, snapshot_config):
+        return KafkaBackdoor(journal_config, snapshot_config)
+
 
 class KafkaJournal(OnABroker, JournalSpec):
     capabilities = JOURNAL - {Capability.PERSISTENCE_IDS}
     max_write_bytes = LIMIT
 
     @pytest.fixture
-    def open_journal(self, server):
-        config = JournalConfig(bootstrap_servers=server.bootstrap_servers, max_event_bytes=LIMIT)
-        return lambda: open_journal(config)
+    def open_journal(self, journal_config):
+        return lambda: open_journal(journal_config, serializer=serializer())
 
 
 class KafkaSnapshotStore(OnABroker, SnapshotStoreSpec):
@@ -37,9 +56,8 @@ class KafkaSnapshotStore(OnABroker, SnapshotStoreSpec):
     largest_payload = 1_000_000
 
     @pytest.fixture
-    def open_snapshot_store(self, server):
-        config = SnapshotStoreConfig(bootstrap_servers=server.bootstrap_servers, keep=100)
-        return lambda: open_snapshot_store(config)
+    def open_snapshot_store(self, snapshot_config):
+        return lambda: open_snapshot_store(snapshot_config)
 
 
 class OnZooKeeper:
@@ -67,9 +85,11 @@ class TestKafkaSnapshotStore(OnZooKeeper, KafkaSnapshotStore):
     pass
 
 
+@pytest.mark.kraft
 class TestKafkaJournalOnKraft(OnKraft, KafkaJournal):
     pass
 
 
+@pytest.mark.kraft
 class TestKafkaSnapshotStoreOnKraft(OnKraft, KafkaSnapshotStore):
     pass
