@@ -87,3 +87,8 @@ def mutant(defect, *killed_by, listed=False, kind="journal"):
         return cls
 
     return add
+
+
+def snapshots_mutant(defect, *killed_by):
+    """Register a snapshot store as a mutant."""
+    return mutant(defect, *killed_by, kind="snapshots")

@@ -22,6 +22,10 @@ from kafka_persist.model import MAX_SEQUENCE_NR, Rejection, check_persistence_id
 PLAIN = (str, bytes, int, float, bool, type(None), list, dict)
 
 
+def lacking(*capabilities):
+    return JOURNAL - frozenset(capabilities)
+
+
 @attrs.define
 class Log:
     events: list = attrs.field(factory=list)

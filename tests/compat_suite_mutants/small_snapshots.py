@@ -143,3 +143,7 @@ class SmallSnapshots(SnapshotStore):
         snapshots = self.of(name)
         for number in [n for n, entry in snapshots.items() if self.matches_for_delete(criteria, entry[0])]:
             del snapshots[number]
+
+
+def lacking(*capabilities):
+    return SmallSnapshots.declared - frozenset(capabilities)
