@@ -34,7 +34,7 @@ def journal_records(persistence_id: str, events: int) -> Iterator[bytes]:
             persistence_id=persistence_id, sequence_nr=number, payload=PAYLOAD, writer=writer, timestamp=now
         )
         entries = join_entries([encode_entry(event, serializer.dump(PAYLOAD))])
-        yield counted(rule.events_envelope(chain, number, number, entries))
+        yield counted(rule.events_envelope(chain, number, entries))
 
 
 def fill_journal(client: Producer, topic: str, persistence_id: str, events: int) -> None:
