@@ -1,4 +1,4 @@
-"""A journal and a snapshot store on SQLite, as a third party would write them.
+"""A journal on SQLite, as a third party would write it; `sqlite_snapshots.py` is the snapshot store.
 
 Nothing of the library is used but the contract: `kafka_persist.abc`, `kafka_persist.model` and `kafka_persist.errors`.
 `docs/write-your-own-journal.md` builds this file step by step; `tests/compat/test_sqlite.py` checks it.
@@ -11,8 +11,8 @@ import json
 import sqlite3
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
@@ -20,27 +20,22 @@ from uuid import UUID
 import attrs
 import trio
 
-from kafka_persist.abc import Capability, Journal, ReplayChannel, SnapshotStore
+from kafka_persist.abc import Capability, Journal, ReplayChannel
 from kafka_persist.errors import (
     BrokerError,
     CorruptRecord,
     SequenceNrConflict,
     SerializationError,
-    SnapshotUnreadable,
     StoreClosed,
     WriteOutcomeUnknown,
     WriterFenced,
     printable,
 )
 from kafka_persist.model import (
-    LATEST,
     MAX_SEQUENCE_NR,
     AtomicWrite,
     PersistentRepr,
     Rejection,
-    SelectedSnapshot,
-    SelectionCriteria,
-    SnapshotMetadata,
     check_persistence_id,
 )
 
@@ -368,93 +363,19 @@ class SqliteReplay(trio.abc.ReceiveChannel[PersistentRepr]):
         await trio.lowlevel.checkpoint()
 
 
-# --- the snapshot store ---
-
-
-class SqliteSnapshotStore(SnapshotStore):
-    """Snapshots in the same file."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    @property
-    def capabilities(self) -> frozenset[Capability]:
-        return frozenset({Capability.DURABLE, Capability.METADATA, Capability.MULTIPLE_SNAPSHOTS})
-
-    async def save(self, metadata: SnapshotMetadata, snapshot: object) -> SnapshotMetadata:
-        body = encode({"snapshot": snapshot, "metadata": metadata.metadata})
-        saved = attrs.evolve(metadata, timestamp=now())
-        row = (key_of(saved.persistence_id), saved.sequence_nr, saved.timestamp, saved.bookmark, body)
-
-        def work(connection: sqlite3.Connection) -> None:
-            connection.execute("REPLACE INTO snapshots VALUES (?, ?, ?, ?, ?)", row)
-
-        await self._database.run(work)
-        return saved
-
-    async def load(self, persistence_id: str, criteria: SelectionCriteria = LATEST) -> SelectedSnapshot | None:
-        where, bounds = _where(persistence_id, criteria)
-        query = f"SELECT nr, stamp, bookmark, body FROM snapshots WHERE {where} ORDER BY nr DESC LIMIT 1"
-        row = await self._database.run(lambda connection: connection.execute(query, bounds).fetchone())
-        if row is None:
-            return None
-        sequence_nr, stamp, bookmark, body = row
-        with _readable(persistence_id, sequence_nr):
-            fields = decode(body)
-            metadata = SnapshotMetadata(
-                persistence_id=persistence_id,
-                sequence_nr=sequence_nr,
-                timestamp=stamp,
-                metadata=fields["metadata"],
-                bookmark=bookmark,
-            )
-            return SelectedSnapshot(metadata, fields["snapshot"])
-
-    async def delete(self, metadata: SnapshotMetadata) -> None:
-        low, high = (metadata.timestamp, metadata.timestamp) if metadata.timestamp else (0, MAX_SEQUENCE_NR)
-        number = metadata.sequence_nr
-        criteria = SelectionCriteria(
-            min_sequence_nr=number, max_sequence_nr=number, min_timestamp=low, max_timestamp=high
-        )
-        await self.delete_matching(metadata.persistence_id, criteria)
-
-    async def delete_matching(self, persistence_id: str, criteria: SelectionCriteria) -> None:
-        where, bounds = _where(persistence_id, criteria)
-        await self._database.run(lambda connection: connection.execute(f"DELETE FROM snapshots WHERE {where}", bounds))
-
-
-def _where(persistence_id: str, criteria: SelectionCriteria) -> tuple[str, tuple[object, ...]]:
-    bounds = (criteria.min_sequence_nr, criteria.max_sequence_nr, criteria.min_timestamp, criteria.max_timestamp)
-    return "id = ? AND nr BETWEEN ? AND ? AND stamp BETWEEN ? AND ?", (key_of(persistence_id), *bounds)
-
-
-@contextmanager
-def _readable(persistence_id: str, sequence_nr: int) -> Iterator[None]:
-    try:
-        yield
-    except (ValueError, TypeError, KeyError) as error:
-        raise SnapshotUnreadable(f"{printable(persistence_id)}: snapshot {sequence_nr}: {error}") from error
-
-
 # --- opening ---
 
 
 @asynccontextmanager
 async def open_sqlite_journal(path: Path) -> AsyncIterator[Journal]:
     """Open the journal in a file."""
-    async with _opened(path) as database:
+    async with opened(path) as database:
         yield SqliteJournal(database)
 
 
 @asynccontextmanager
-async def open_sqlite_snapshot_store(path: Path) -> AsyncIterator[SnapshotStore]:
-    """Open the snapshot store in a file."""
-    async with _opened(path) as database:
-        yield SqliteSnapshotStore(database)
-
-
-@asynccontextmanager
-async def _opened(path: Path) -> AsyncIterator[Database]:
+async def opened(path: Path) -> AsyncIterator[Database]:
+    """Open the file; `sqlite_snapshots` does, too."""
     database = Database(path)
     try:
         await database.open()

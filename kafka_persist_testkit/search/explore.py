@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 import attrs
@@ -255,20 +256,20 @@ class Search:
                     raise Violation(f"{violation} [{label}]") from None
 
         for record in dict.fromkeys(rest.late):
-            add((("landed", record),), lambda record=record: world.append(log, record), f"record {record} lands late")
+            add((("landed", record),), partial(world.append, log, record), f"record {record} lands late")
         for record in dict.fromkeys(log.records):
-            add((("repeats", 1),), lambda record=record: world.append(log, record), f"record {record} lands again")
+            add((("repeats", 1),), partial(world.append, log, record), f"record {record} lands again")
         for offset in dict.fromkeys(rest.cuts):
             if offset <= log.end:
-                add((("done", offset),), lambda offset=offset: world.cut(log, offset), f"cut to {offset}")
+                add((("done", offset),), partial(world.cut, log, offset), f"cut to {offset}")
         for offset in range(log.start + 1, log.end + 1):
             add(
                 (("foreign", 1),),
-                lambda offset=offset: world.cut(log, offset, FOREIGN_CUT),
+                partial(world.cut, log, offset, FOREIGN_CUT),
                 f"foreign cut to {offset}",
             )
         for offset in range(log.start, log.end):
-            add((("truncations", 1),), lambda offset=offset: world.truncate(log, offset), f"tail lost from {offset}")
+            add((("truncations", 1),), partial(world.truncate, log, offset), f"tail lost from {offset}")
         return found
 
     # --- numbers -------------------------------------------------------------------------------------------------

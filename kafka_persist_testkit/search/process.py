@@ -43,7 +43,7 @@ class Process(NamedTuple):
         attempts: how many of its records got no answer.
     """
 
-    index: int
+    index: int  # type: ignore[assignment]  # a field of this record, not the tuple's method
     chain: int
     phase: Phase = Phase.FREE
     record: int = -1

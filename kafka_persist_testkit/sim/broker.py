@@ -6,7 +6,7 @@ move, records that fail their checksum, transaction markers that take an offset 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sized
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -28,6 +28,10 @@ DEFAULTS: Final = {"cleanup.policy": "delete", "retention.ms": "604800000", "ret
 """A broker's settings for topics that are created without their own."""
 
 
+def _count(items: Sized) -> str:
+    return str(len(items))
+
+
 @attrs.define(eq=False)
 class SimLog:
     """One partition.
@@ -40,7 +44,7 @@ class SimLog:
         aborted: offsets of records of aborted transactions.
     """
 
-    entries: list[Record | None] = attrs.field(factory=list, repr=len)
+    entries: list[Record | None] = attrs.field(factory=list, repr=_count)
     start: int = 0
     spoilt: set[int] = attrs.field(factory=set)
     open_since: int | None = None
@@ -121,7 +125,7 @@ class SimBroker:
     """
 
     clockwork: Clockwork = attrs.field(factory=Clockwork, repr=False)
-    topics: dict[str, SimTopic] = attrs.field(factory=dict, repr=len)
+    topics: dict[str, SimTopic] = attrs.field(factory=dict, repr=_count)
     down: bool = False
 
     def create_topic(self, name: str, partitions: int = 1, settings: Mapping[str, str] | None = None) -> SimTopic:

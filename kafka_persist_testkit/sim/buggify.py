@@ -17,6 +17,7 @@ import random
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from typing import Final
 
 import attrs
@@ -119,8 +120,11 @@ class BuggifyDriver(Driver):
         if self._strikes(Site.NO_OFFSET):
             return lambda ack: on_ack(attrs.evolve(ack, offset=None))
         if self._strikes(Site.ANSWER_SLOW):
-            return lambda ack: self._later(self._answer, on_ack, ack, self._random.random())
+            return partial(self._answer_later, on_ack)
         return on_ack
+
+    def _answer_later(self, on_ack: Callable[[Ack], None], ack: Ack) -> None:
+        self._later(self._answer, on_ack, ack, self._random.random())
 
     def _copy_late(self, log: Log, key: bytes, value: bytes | None, on_ack: Callable[[Ack], None], ack: Ack) -> None:
         on_ack(ack)

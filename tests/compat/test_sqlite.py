@@ -1,6 +1,5 @@
 """The third-party example, a journal and a snapshot store on SQLite, keeps every promise."""
 
-import importlib.util
 import sqlite3
 import sys
 from pathlib import Path
@@ -11,18 +10,10 @@ from compat_suite import Backdoor, JournalSpec, SnapshotStoreSpec
 from compat_suite.capabilities import JOURNAL, SNAPSHOT_STORE
 from kafka_persist.abc import Capability
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "sqlite_journal.py"
+sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))
 
-
-def load_example():
-    spec = importlib.util.spec_from_file_location("sqlite_journal_example", EXAMPLE)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-example = load_example()
+import sqlite_journal
+import sqlite_snapshots
 
 
 class SqliteBackdoor(Backdoor):
@@ -59,7 +50,7 @@ class TestSqliteJournal(InAFile, JournalSpec):
 
     @pytest.fixture
     def open_journal(self, path):
-        return lambda: example.open_sqlite_journal(path)
+        return lambda: sqlite_journal.open_sqlite_journal(path)
 
 
 class TestSqliteSnapshotStore(InAFile, SnapshotStoreSpec):
@@ -67,4 +58,4 @@ class TestSqliteSnapshotStore(InAFile, SnapshotStoreSpec):
 
     @pytest.fixture
     def open_snapshot_store(self, path):
-        return lambda: example.open_sqlite_snapshot_store(path)
+        return lambda: sqlite_snapshots.open_sqlite_snapshot_store(path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from trio.testing import MockClock
 
+from . import journal_cases  # noqa: F401 - registers its cases
 from .cases import CASES
 from .stages import real_stage, sim_stage
 
