@@ -20,7 +20,7 @@ GRACE = 1.0
 DAMAGE = frozenset({"JournalTruncated", "JournalHeadLost", "CorruptRecord", "ForeignEvent"})
 """Errors that report damage of an id's log: from then on, what is missing there is not missing in silence."""
 
-NEVER_STORED = frozenset({"rejected", "fenced", "refused"})
+NEVER_STORED = frozenset({"rejected", "fenced", "refused", "cancelled"})
 KEPT = 200
 
 
@@ -227,7 +227,7 @@ class Checker:
         """I8: never above what was asked for, nor above what the journal ever held."""
         number = line.get("number")
         possible = max(max((number for number, _ in each.writes), default=0), each.highest)
-        if number is not None and number > min(invocation.get("bound", number), possible):
+        if number is not None and number > min(int(invocation.get("bound") or number), possible):
             self._bad(
                 "I8",
                 line["pid"],

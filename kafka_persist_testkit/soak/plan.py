@@ -64,5 +64,9 @@ WRITERS: Final = ("w0", "w1", "w2")
 
 DELIVERY_TIMEOUT: Final = 6.0
 STALL_TIMEOUT: Final = 10.0
+CONNECT_TIMEOUT: Final = 20.0
 CALL_TIMEOUT: Final = 2 * (DELIVERY_TIMEOUT + STALL_TIMEOUT)
 """A call may wait for an answer, read back what became of a record, and do that once more."""
+
+LOOK_TIMEOUT: Final = CALL_TIMEOUT + 2 * CONNECT_TIMEOUT
+"""A claim may also wait for its topic, and for the controller's word that the topic is there."""

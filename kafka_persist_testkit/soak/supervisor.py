@@ -102,6 +102,8 @@ class Soak:
                     else chances.choices(drawn, [row.weight for row in drawn])[0]
                 )
                 began = time.monotonic()
+                log.write(json.dumps({"t": began, "row": row.name, "what": "begins"}) + "\n")
+                log.flush()
                 what = self._make(faults, row.name)
                 line = {"t": began, "seconds": round(time.monotonic() - began, 1), "row": row.name, "what": what}
                 log.write(json.dumps(line) + "\n")

@@ -14,7 +14,8 @@ from kafka_persist.errors import PersistenceError
 from kafka_persist.journal import open_journal
 
 from ..history import History
-from .worker import Orders, config, read
+from .plan import LOOK_TIMEOUT
+from .worker import Orders, config, die_with_parent, read
 
 OVERLAP = 50
 """Events that a replay reads again, to compare them with what they were."""
@@ -30,7 +31,7 @@ async def watch(journal: Journal, history: History, orders: Orders) -> None:
             try:
                 seen[pid] = await read(journal, history, pid, low=low) or seen.get(pid, 0)
                 if chances.random() < 0.2:
-                    with history.call("highest", pid) as call:
+                    with history.call("highest", pid, within=LOOK_TIMEOUT) as call:
                         call.fields["highest"] = await journal.highest_sequence_nr(pid)
             except PersistenceError:
                 await trio.sleep(0.2)  # the history says what it was
@@ -64,4 +65,5 @@ async def run(orders: Orders, *, last: bool) -> None:
 if __name__ == "__main__":
     from functools import partial
 
+    die_with_parent()
     trio.run(partial(run, Orders.from_argument(sys.argv[1]), last=sys.argv[2:] == ["last"]))

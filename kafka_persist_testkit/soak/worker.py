@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import random
@@ -28,11 +29,12 @@ from kafka_persist.journal import open_journal_on
 from ..history import History, digest
 from ..sim.buggify import BuggifyDriver, Site, open_buggify
 from .crash import CrashingDriver
-from .plan import CALL_TIMEOUT, DELIVERY_TIMEOUT, STALL_TIMEOUT
+from .plan import CALL_TIMEOUT, CONNECT_TIMEOUT, DELIVERY_TIMEOUT, LOOK_TIMEOUT, STALL_TIMEOUT
 
 EMPTY_MAPPER: Final = "kafka_persist.publishing:EmptyEventTopicMapper"
 """The journal alone is under test: nothing is published."""
 
+PR_SET_PDEATHSIG: Final = 1
 BEAT: Final = 0.5
 STOPPED: Final = 0.5
 """A beat that comes this much too late means that the process did not run."""
@@ -83,7 +85,7 @@ def config(servers: str) -> JournalConfig:
         bootstrap_servers=servers,
         delivery_timeout=DELIVERY_TIMEOUT,
         recovery_stall_timeout=STALL_TIMEOUT,
-        connect_timeout=20.0,
+        connect_timeout=CONNECT_TIMEOUT,
         event_producer=EventProducerConfig(topic_mapper_class=EMPTY_MAPPER),
         client={"reconnect.backoff.max.ms": 500},
     )
@@ -106,7 +108,7 @@ class Entity:
             try:
                 await self._incarnation()
             except WriteOutcomeUnknown:
-                pass
+                await trio.sleep(self._random.uniform(0, 0.2))
             except WriteError:
                 await trio.sleep(self._random.uniform(1, 8))
             except BrokerError:
@@ -158,16 +160,17 @@ class Entity:
         self._deleted = to
 
     def _call(self, op: str, **fields: Any) -> Any:
-        return self._history.call(op, self._pid, within=CALL_TIMEOUT, **fields)
+        within = CALL_TIMEOUT if op == "write" else LOOK_TIMEOUT
+        return self._history.call(op, self._pid, within=within, **fields)
 
 
 async def read(journal: Journal, history: History, pid: str, *, low: int = 1) -> int:
     """Replay an id from `low` on and log what it gave; the highest number."""
-    with history.call("replay", pid, low=low) as call:
+    with history.call("replay", pid, low=low, within=LOOK_TIMEOUT) as call:
         async with journal.replay(pid, from_sequence_nr=low) as events:
-            found = [[event.sequence_nr, digest(event.payload)] async for event in events]
+            found: list[tuple[int, str]] = [(each.sequence_nr, digest(each.payload)) async for each in events]
         call.fields["events"] = found
-    return int(found[-1][0]) if found else 0
+    return found[-1][0] if found else 0
 
 
 @asynccontextmanager
@@ -216,6 +219,13 @@ def resources() -> dict[str, int]:
     }
 
 
+def die_with_parent() -> None:
+    """Ask the kernel to end this process when the supervisor is gone, however it went."""
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
 async def work(orders: Orders) -> None:
     """Run all entities until SIGTERM."""
     history = History(Path(orders.history), orders.process)
@@ -232,4 +242,5 @@ async def work(orders: Orders) -> None:
 
 
 if __name__ == "__main__":
+    die_with_parent()
     trio.run(work, Orders.from_argument(sys.argv[1]))
