@@ -161,6 +161,8 @@ class Scanner:
                     raise broker_error(error, f"looking up the offsets of {log}") from None
                 deadline.reason = describe(error)
                 deadline.pause()
+                if lagging:
+                    self._exists(log, deadline)  # the client keeps "no such partition" for minutes if nobody asks anew
             else:
                 return LogRange(low, high)
 
