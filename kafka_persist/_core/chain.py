@@ -31,8 +31,9 @@ Two inferences, both from "a writer only ever extends records that count":
   a foreign one (retention) the first record left may be one that never counted, the only survivor of a writer that was
   refused: nothing extends it, or something extends what was cut off just before it. That is `JournalHeadLost`, never
   guessed away.
-* *A record that extends something else than what stands there* (`_check_history`) was written on another history of
-  this log: the broker lost records that this reader, or that record's writer, had seen. That is `JournalTruncated`.
+* *A record that extends something else than what stands there* (`_check_history`), or follows another claim than the
+  one that counts, was written on another history of this log: the broker lost records that this reader, or that
+  record's writer, had seen. That is `JournalTruncated`.
 """
 
 from __future__ import annotations
@@ -250,13 +251,17 @@ def _check_base(chain: Chain, envelope: Envelope, where: str) -> None:
 
 
 def _check_history(chain: Chain, envelope: Envelope, where: str) -> None:
-    head, prev = chain.head, (envelope.prev_offset, envelope.prev_author)
-    if prev[0] > head.offset or (prev[0] == head.offset and prev[1] != head.author):
+    head, (prev_offset, prev_author) = chain.head, (envelope.prev_offset, envelope.prev_author)
+    other_record = prev_offset > head.offset or (prev_offset == head.offset and prev_author != head.author)
+    other_claim = envelope.kind is not Kind.CLAIM and (
+        envelope.epoch > head.epoch or (envelope.epoch == head.epoch and envelope.writer != head.writer)
+    )
+    if other_record or other_claim:
         raise JournalTruncated(
-            f"{where} extends a record at offset {prev[0]} that is not the one which counts there: it was written on "
-            f"another history of this log, so the broker lost acknowledged records of {printable(chain.persistence_id)} "
-            "(unclean leader election, a deleted and recreated topic, or lost disk pages). Stop writing to it, and "
-            "compare the brokers' replicas"
+            f"{where} extends a record at offset {prev_offset} that is not the one which counts there: it was written "
+            f"on another history of this log, so the broker lost acknowledged records of "
+            f"{printable(chain.persistence_id)} (unclean leader election, a deleted and recreated topic, or lost disk "
+            "pages). Stop writing to it, and compare the brokers' replicas"
         )
 
 
