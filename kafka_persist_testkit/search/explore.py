@@ -126,7 +126,7 @@ class Search:
         self._effects: list[tuple[tuple[str, int], ...]] = []
         self._effect_numbers: dict[tuple[tuple[str, int], ...], int] = {}
         self._of_process: dict[int, list[tuple[int, int, int, str]]] = {}
-        self._of_log: dict[int, list[tuple[int, int, str]]] = {}
+        self._of_log: dict[int, list[tuple[int, int, str, int | None]]] = {}
         self._after: dict[int, int] = {}
         self._parents: dict[int, tuple[int, str]] | None = {} if trace else None
 
@@ -205,8 +205,11 @@ class Search:
                             parents[found] = (state, label)
                 if number < writers:
                     break  # it has done nothing yet: the next one would do the same under another name
-            for next_log, next_rest, label in self._world_moves(log, rest, state):
-                found = next_rest << rest_shift | next_log << log_shift | state & ((1 << log_shift) - 1)
+            for next_log, next_rest, label, end in self._world_moves(log, rest, state):
+                processes = state & ((1 << log_shift) - 1)
+                if end is not None:
+                    processes = self._misled(processes, shifts, end)
+                found = next_rest << rest_shift | next_log << log_shift | processes
                 if found not in seen:
                     add(found)
                     append(found)
@@ -232,7 +235,14 @@ class Search:
         self._of_process[key] = found
         return found
 
-    def _world_moves(self, log: int, rest: int, state: int) -> list[tuple[int, int, str]]:
+    def _misled(self, processes: int, shifts: list[int], end: int) -> int:
+        """The processes after the broker lost what stood at `end` and above."""
+        for shift in shifts:
+            process = self._moves.misled_by(self._processes[processes >> shift & _MASK], end)
+            processes = processes & ~(_MASK << shift) | self._number_of(process) << shift
+        return processes
+
+    def _world_moves(self, log: int, rest: int, state: int) -> list[tuple[int, int, str, int | None]]:
         key = rest << _BITS | log
         found = self._of_log.get(key)
         if found is None:
@@ -242,16 +252,18 @@ class Search:
                 raise _Found(str(violation), state, ("what happens to the log",)) from None
         return found
 
-    def _happenings(self, number: int, rest_number: int) -> list[tuple[int, int, str]]:
+    def _happenings(self, number: int, rest_number: int) -> list[tuple[int, int, str, int | None]]:
         """What happens to the log by itself."""
         world, log, rest = self.world, self.world.logs[number], self._rests[rest_number]
-        found: list[tuple[int, int, str]] = []
+        found: list[tuple[int, int, str, int | None]] = []
 
-        def add(effects: tuple[tuple[str, int], ...], make: Callable[[], int], label: str) -> None:
+        def add(
+            effects: tuple[tuple[str, int], ...], make: Callable[[], int], label: str, end: int | None = None
+        ) -> None:
             behind = rest.after(effects)
             if behind is not None:
                 try:
-                    found.append((make(), self._number_of_rest(behind), label))
+                    found.append((make(), self._number_of_rest(behind), label, end))
                 except Violation as violation:
                     raise Violation(f"{violation} [{label}]") from None
 
@@ -269,7 +281,7 @@ class Search:
                 f"foreign cut to {offset}",
             )
         for offset in range(log.start, log.end):
-            add((("truncations", 1),), partial(world.truncate, log, offset), f"tail lost from {offset}")
+            add((("truncations", 1),), partial(world.truncate, log, offset), f"tail lost from {offset}", offset)
         return found
 
     # --- numbers -------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from kafka_persist._core.chain import Chain, Verdict
 from kafka_persist._core.envelope import Envelope, Kind
 from kafka_persist.errors import PersistenceError
 
-from .world import FOREIGN_CUT, Failure, Log, Reading, Violation, World
+from .world import TRUNCATED, Failure, Log, Reading, Violation, World
 
 CUT_OFF: Final = -1
 
@@ -41,6 +41,7 @@ class Process(NamedTuple):
         cut: the offset to cut to when its deletion counts; -1: the deletion's own.
         failed: the outcome of a write is unknown, so it writes no more.
         attempts: how many of its records got no answer.
+        misled: it has seen records that the broker has lost since.
     """
 
     index: int  # type: ignore[assignment]  # a field of this record, not the tuple's method
@@ -50,6 +51,7 @@ class Process(NamedTuple):
     cut: int = -1
     failed: bool = False
     attempts: int = 0
+    misled: bool = False
 
 
 class Move(NamedTuple):
@@ -75,6 +77,7 @@ class Moves:
         self.world = world
         self.rule = world.rule
         self._misuse = misuse
+        self.deceived = 0
 
     def writer(self, index: int) -> bytes:
         """The uuid of a process; with `misuse` the first two have the same."""
@@ -94,7 +97,7 @@ class Moves:
     def _at_once(self, label: str, sent: Move) -> Iterator[Move]:
         """The same with the answer, as one step."""
         process, log = sent.process, self.world.logs[sent.log]
-        if process.phase is Phase.ENDED:
+        if process.phase is Phase.ENDED or process.record < 0:
             return
         landed = self.world.logs[self.world.append(log, process.record)]
         for learnt in self._learn(landed, process, landed.end - 1):
@@ -196,14 +199,15 @@ class Moves:
         """The answer came: the record is at `offset`, or somewhere."""
         chain = self.world.chains[process.chain]
         verdict = self.rule.verdict(chain, offset)
+        if offset is not None and offset < chain.position and verdict is not Verdict.TRUNCATED:
+            raise Violation(f"P{process.index} was told offset {offset}, has seen {chain.position - 1}, and goes on")
         if verdict is Verdict.TRUNCATED:
             yield self._ended(log, process, PersistenceError)
-        elif verdict is Verdict.COUNTS or not self.rule.reads_gap:
-            assert offset is not None
+        elif offset is not None and (verdict is Verdict.COUNTS or not self.rule.reads_gap):
             envelope = self.world.records[process.record][0]
             known = self.world.chain(_advanced(chain, offset, envelope))
             yield from self._knows(log, process._replace(chain=known), offset)
-        else:
+        elif self.rule.reads_gap:
             yield from self._read_gap(log, process, chain, offset)
 
     def _read_gap(self, log: Log, process: Process, before: Chain, offset: int | None) -> Iterator[Move]:
@@ -221,7 +225,9 @@ class Moves:
                 yield Move(
                     f"P{process.index} cannot know",
                     log.number,
-                    Process(process.index, reading.chain, failed=True, attempts=process.attempts + 1),
+                    Process(
+                        process.index, reading.chain, failed=True, attempts=process.attempts + 1, misled=process.misled
+                    ),
                 )
                 return
             where = CUT_OFF if survived else None
@@ -276,11 +282,17 @@ class Moves:
     # --- the invariants about what a process believes ------------------------------------------------------------------
 
     def _check_knowledge(self, log: Log, process: Process) -> None:
-        """All readers agree, also those that read bit by bit."""
-        if process.phase is Phase.ENDED or log.damage & ~FOREIGN_CUT:
+        """All readers agree, also those that read bit by bit; one that saw what is lost says so while it can know."""
+        if process.phase is Phase.ENDED:
             return
         known = self.world.chains[process.chain]
         reading = self.world.read(process.chain, log)
+        if process.misled:
+            if log.end < known.position and isinstance(reading, Reading):
+                raise Violation(
+                    f"P{process.index} has seen offset {known.position - 1}, and reads a log that ends before"
+                )
+            return
         self.world.check_reading(log, reading, known.position - 1, f"P{process.index}")
 
     def _check_floor(self, log: Log, to: int, floor: int) -> None:
@@ -290,6 +302,11 @@ class Moves:
             if envelope.kind is Kind.EVENTS and to < envelope.states[0].last <= floor:
                 raise Violation(f"a deletion up to {to} hides event {envelope.states[0].last}")
 
+    def misled_by(self, process: Process, end: int) -> Process:
+        """The process after the broker lost what stood at `end` and above."""
+        seen = self.world.chains[process.chain].position
+        return process._replace(misled=process.misled or (seen > end and process.phase is not Phase.ENDED))
+
     def _check_belief(self, log: Log, process: Process, where: int | None) -> None:
         """I1, I5, I6: a stored record counts, and one that was refused does not, now and for ever."""
         if not isinstance(log.truth, Chain) or log.fresh_failure is not None:
@@ -297,6 +314,11 @@ class Moves:
         envelope, head = self.world.records[process.record][0], log.truth.head
         counts = any(log.records[offset] == process.record for offset in log.heads)
         deleted = envelope.kind is Kind.DELETE and head.floor >= envelope.states[0].floor
+        if envelope.kind is not Kind.EVENTS and (log.damage & TRUNCATED or self._misuse):
+            return  # its first events will tell, to everybody; and a claim by the same uuid is as good
+        if process.misled:
+            self.deceived += where is not None and not counts
+            return  # the broker may have filled the place of what it lost: see docs/chain.md, "What cannot be known"
         if where is not None and not counts and not (where == CUT_OFF and deleted):
             raise Violation(f"P{process.index} was told that its {envelope.kind.name} is stored, and it does not count")
         if where is None and not log.damage and (counts or envelope.prev_offset >= head.offset):

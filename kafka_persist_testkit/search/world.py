@@ -13,7 +13,7 @@ import attrs
 
 from kafka_persist._core.chain import Chain, Head
 from kafka_persist._core.envelope import Envelope, Kind
-from kafka_persist.errors import CorruptRecord, PersistenceError
+from kafka_persist.errors import PersistenceError
 
 from .rule import Rule
 
@@ -192,7 +192,7 @@ class World:
 
     def _check(self, log: Log) -> None:
         truth = log.truth
-        if not isinstance(truth, Chain) and (not log.damage & TRUNCATED or truth is CorruptRecord):
+        if not isinstance(truth, Chain) and not log.damage & TRUNCATED:
             raise Violation(f"a reader of all records raises {truth.__name__}")
         self._check_numbers(log)
         reading = self.read(self.nothing, log)
@@ -206,9 +206,12 @@ class World:
             self.check_reading(log, self.read(bookmark, log), offset, f"a reader from a bookmark at {offset}")
 
     def _check_numbers(self, log: Log) -> None:
-        """I2, I3: the numbers of the events that count have no gap and no repetition."""
-        highest = 0
-        for offset in log.heads:
+        """I2, I3, I9: the numbers of the events that count have no gap and no repetition; nothing ever goes back."""
+        highest, before = 0, Head()
+        for offset, head in log.heads.items():
+            if head.floor > head.highest or (head.floor, head.epoch, head.highest) < (before.floor, before.epoch, 0):
+                raise Violation(f"{head} follows {before}")
+            before = head
             envelope = self.records[log.records[offset]][0]
             if envelope.kind is Kind.EVENTS:
                 state = envelope.states[0]
