@@ -119,7 +119,7 @@ FOUND_BY = {
     "a deletion reaches into the future": "retention, one writer",
     "a cut goes one record too far": "retention, one writer",
     "a cut goes to the head as it is when the answer comes": "retention, one writer",
-    "a cut keeps the wrong record": "deletions",
+    "a cut keeps the wrong record": "retention, one writer",
     "a cut does not wait for a record that confirms its own": "retention, one writer",
     "a reader stops at its own record also when it begins anew": "deletions",
     "the first record left is believed": "retention",
