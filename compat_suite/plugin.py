@@ -65,6 +65,14 @@ def pytest_runtest_makereport(
     return report
 
 
+def pytest_runtest_logfinish() -> None:
+    """Stop an alarm that a Trio run, crashed by it, could not stop itself: it must not ring in the next test."""
+    import signal
+
+    if hasattr(signal.getsignal(signal.SIGALRM), "of_compat_suite"):
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] | None:
     """Show a factory's failure as an error, not as a failed case."""

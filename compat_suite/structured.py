@@ -145,8 +145,8 @@ class StructuredCases(Promises):
         async with trio.open_nursery() as nursery, open_pen(subject) as pen:
             await pen.stored(*range(1, 11))
             for number in range(11, 16):
-                await nursery.start(_until_closed, functools.partial(pen.stored, number), ended)
-            await nursery.start(_until_closed, pen.replay, ended)
+                await nursery.start(_until_closed, functools.partial(pen.stored, number), ended)  # noqa: ASYNC111 - the nursery is inside on purpose
+            await nursery.start(_until_closed, pen.replay, ended)  # noqa: ASYNC111 - the nursery is inside on purpose
         expect(len(ended), 6, "the calls that ended when the block was left")
 
     @case()
@@ -275,10 +275,10 @@ async def _caught_from(subject: JournalSubject, place: str, error: Exception) ->
                 raise error
             async with journal.replay(subject.id()):
                 raise error
-    except BaseException as caught:
+    except BaseException as caught:  # noqa: ASYNC103 - raised again behind the nursery, or turned into a finding
         if isinstance(caught, trio.Cancelled):
             raise
-        return caught
+        return caught  # noqa: ASYNC104 - the error is kept and judged later
     return None
 
 

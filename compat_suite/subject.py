@@ -172,8 +172,8 @@ class Subject(Generic[StoreT]):
         manager, store = await enter(self, factory, kind)
         try:
             yield store
-        except BaseException as error:  # noqa: BLE001 - what a context manager does: the subject sees it first
-            await leave(self, manager, error)
+        except BaseException as error:  # noqa: ASYNC103, BLE001 - what a context manager does: the subject sees it first
+            await leave(self, manager, error)  # noqa: ASYNC102 - closing is bounded or shields itself
         else:
             await leave(self, manager, None)
 

@@ -162,7 +162,7 @@ def _in_transaction(connection: sqlite3.Connection, work: Callable[[sqlite3.Conn
     except BaseException as error:
         connection.execute("ROLLBACK")
         if isinstance(error, sqlite3.Error):
-            raise BrokerError(f"SQLite: {error}; nothing was stored") from error
+            raise BrokerError(f"SQLite: {error}; nothing was stored") from error  # noqa: ASYNC104 - the error is kept and judged later
         raise
     try:
         connection.execute("COMMIT")
@@ -381,4 +381,4 @@ async def opened(path: Path) -> AsyncIterator[Database]:
         await database.open()
         yield database
     finally:
-        await database.close()
+        await database.close()  # noqa: ASYNC102 - closing is bounded or shields itself

@@ -41,7 +41,7 @@ class Background:
     async def start(self, async_fn: Callable[..., Awaitable[object]], *args: Any) -> Any:
         """Start ``async_fn(*args, task_status=...)`` and wait until it says that it runs."""
 
-        async def guarded(*, task_status: trio.TaskStatus[Any] = trio.TASK_STATUS_IGNORED) -> None:
+        async def guarded(*, task_status: trio.TaskStatus[Any] = trio.TASK_STATUS_IGNORED) -> None:  # noqa: ASYNC128 - the wrapped function calls it
             await self._guard(partial(async_fn, task_status=task_status), args)
 
         return await self._nursery.start(guarded)
@@ -70,15 +70,15 @@ async def background(name: str) -> AsyncIterator[Background]:
     failure: Exception | None = None
     try:
         async with trio.open_nursery() as nursery:
-            with trio.CancelScope() as body:
+            with trio.CancelScope() as body:  # noqa: ASYNC100 - the body of the context manager has them
                 tasks = Background(name, nursery, body)
                 try:
                     yield tasks
-                except BaseException as error:  # noqa: BLE001 - raised again below, outside the nursery
+                except BaseException as error:  # noqa: ASYNC103, BLE001 - raised again below, outside the nursery
                     problem = error
             failure, tasks.closed = tasks.failure, True
             nursery.cancel_scope.cancel(reason=f"{name} is closed")
-    except trio.Cancelled:
+    except trio.Cancelled:  # noqa: ASYNC103 - raised again behind the nursery, or turned into a finding
         # The nursery was cancelled from outside while it waited; the body's own exception goes first.
         if problem is None:
             raise

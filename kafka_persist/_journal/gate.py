@@ -48,7 +48,7 @@ class Gate:
         self._queue.append(entry)
         try:
             await entry.called.wait()
-        except trio.Cancelled:
+        except trio.Cancelled:  # noqa: ASYNC103 - after the call `fn` has run: not cancelled
             if not entry.called.is_set():
                 self._queue.remove(entry)
                 raise

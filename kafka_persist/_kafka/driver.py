@@ -228,7 +228,7 @@ class KafkaDriver(Driver):
             try:
                 return await self._readers.scan(request)
             except TopicMissing as error:
-                if await self._in_thread(partial(self._admin.missing, log.topic)):
+                if await self._in_thread(partial(self._admin.missing, log.topic)):  # noqa: ASYNC120 - the exception is only a reason to wait
                     raise
                 if trio.current_time() > give_up:
                     raise RecoveryStalled(

@@ -31,7 +31,7 @@ def raises_when_called():
     raise ValueError("no configuration")
 
 
-async def a_coroutine_function():
+async def a_coroutine_function():  # noqa: ASYNC124 - stands for an asynchronous factory
     return None
 
 

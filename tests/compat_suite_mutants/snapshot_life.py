@@ -167,7 +167,7 @@ class _LostIsRejected(FaultySnapshotStore):
         try:
             return await super().save(metadata, snapshot)
         except WriteOutcomeUnknown:
-            await self.delete(metadata)
+            await self.delete(metadata)  # noqa: ASYNC120 - the exception is only a reason to wait
             raise
 
 
