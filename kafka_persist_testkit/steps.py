@@ -58,8 +58,9 @@ async def cancelled_at_step(number: int, async_fn: Callable[..., Awaitable[objec
     Returns:
         Whether it took that many steps. If not, it came through, and there are no further steps to try.
     """
-    with trio.CancelScope() as scope:
-        counter = _StepCounter(trio.lowlevel.current_task(), scope, number, when)
+    scope = trio.CancelScope()
+    counter = _StepCounter(trio.lowlevel.current_task(), scope, number, when)
+    with scope:
         trio.lowlevel.add_instrument(counter)
         try:
             await async_fn(*args)
