@@ -70,8 +70,9 @@ async def background(name: str) -> AsyncIterator[Background]:
     failure: Exception | None = None
     try:
         async with trio.open_nursery() as nursery:
-            with trio.CancelScope() as body:  # noqa: ASYNC100 - the body of the context manager has them
-                tasks = Background(name, nursery, body)
+            body = trio.CancelScope()
+            tasks = Background(name, nursery, body)
+            with body:
                 try:
                     yield tasks
                 except BaseException as error:  # noqa: ASYNC103, BLE001 - raised again below, outside the nursery

@@ -76,7 +76,8 @@ def _bounds(
     started = time.monotonic()
     while left := [request for request in requests if request.log not in found]:
         young = time.monotonic() - started < CREATION_SECONDS
-        starts, ends = (_ask(admin, left, spec) for spec in (OffsetSpec.earliest, OffsetSpec.latest))
+        starts = _ask(admin, left, OffsetSpec.earliest)  # pyright: ignore[reportArgumentType]  # optional by type only
+        ends = _ask(admin, left, OffsetSpec.latest)  # pyright: ignore[reportArgumentType]
         for request in left:
             answer = _combine(starts[request.log], ends[request.log], request, patient=request.known and young)
             if answer is not None:

@@ -191,4 +191,4 @@ def _client(config: ZookeeperConfig) -> Any:
         raise ConfigError(
             "zookeeper.connect needs kazoo: pip install 'kafka-persist[zookeeper]' (or set bootstrap.servers instead)"
         ) from None
-    return KazooClient(hosts=config.connect, timeout=config.session_timeout, read_only=False)
+    return KazooClient(hosts=config.connect or "", timeout=config.session_timeout, read_only=False)
