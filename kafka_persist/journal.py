@@ -7,7 +7,7 @@ Its parts: `_journal/` (ids, their queues and logs, replays) over `driver.Driver
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Final
@@ -37,7 +37,7 @@ from .errors import (
     TopicMissing,
 )
 from .model import MAX_SEQUENCE_NR, AtomicWrite, Rejection, check_persistence_id
-from .publishing import EventTopicMapper, PendingReport
+from .publishing import EventTopicMapper, PendingReport, PublishingStatistics
 from .serialization import Serializer, default_serializer
 
 _log = logging.getLogger("kafka_persist.journal")
@@ -148,7 +148,8 @@ class KafkaJournal(Journal):
             read=self._read_again,
             look=self._look_in_turn,
         )
-        self.publishing_statistics, self.sweep_at_start = self._desk.statistics, self._desk.sweep_at_start
+        self.publishing_statistics: Callable[[], PublishingStatistics] = self._desk.statistics
+        self.sweep_at_start: Callable[[], Awaitable[None]] = self._desk.sweep_at_start
         self._tools = Tools(
             driver=driver,
             spawn=tasks.spawn,

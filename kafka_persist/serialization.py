@@ -67,7 +67,7 @@ class Serializer:
     """
 
     def __init__(self, *, converter: cattrs.Converter | None = None) -> None:
-        self.converter = make_converter() if converter is None else converter
+        self.converter: cattrs.Converter = make_converter() if converter is None else converter
         self._by_type: dict[type, _Registration] = {}
         self._by_name: dict[str, _Registration] = {}
 

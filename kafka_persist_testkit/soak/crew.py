@@ -7,6 +7,7 @@ import random
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -123,8 +124,16 @@ class Crew:
                 member.process.wait(GRACE)
             except subprocess.TimeoutExpired:
                 killed.append(member.orders.process)
+                _ask_for_stacks(member)
                 member.kill()
         return killed
+
+
+def _ask_for_stacks(member: Member) -> None:
+    """Let a process write to its log where it is."""
+    for number in (signal.SIGUSR1, signal.SIGUSR2):
+        member.signal(number)
+        time.sleep(1)
 
 
 def _environment() -> dict[str, str]:

@@ -30,6 +30,7 @@ from ..history import History, digest
 from ..sim.buggify import BuggifyDriver, Site, open_buggify
 from .crash import CrashingDriver
 from .plan import CALL_TIMEOUT, CONNECT_TIMEOUT, DELIVERY_TIMEOUT, LOOK_TIMEOUT, STALL_TIMEOUT
+from .stacks import write_on_signals
 
 EMPTY_MAPPER: Final = "kafka_persist.publishing:EmptyEventTopicMapper"
 """The journal alone is under test: nothing is published."""
@@ -229,6 +230,7 @@ def die_with_parent() -> None:
 async def work(orders: Orders) -> None:
     """Run all entities until SIGTERM."""
     history = History(Path(orders.history), orders.process)
+    write_on_signals()
     async with open_worker_driver(orders) as driver, open_journal_on(driver, config(orders.servers)) as journal:
         with trio.open_signal_receiver(signal.SIGTERM) as signals:
             async with trio.open_nursery() as nursery:
