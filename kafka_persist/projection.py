@@ -123,7 +123,7 @@ class Projection:
         self._decoder = decoder
         self._limiter = trio.CapacityLimiter(1)
         self._next: dict[Log, int] | None = None
-        self.applied = 0
+        self.applied: int = 0
         """Events that changed the read model, since it was opened."""
 
     def __repr__(self) -> str:
@@ -216,7 +216,8 @@ class Projection:
                 break
         try:
             if events:
-                self.applied += await self._in_thread(partial(self._store.apply, events))
+                done: int = await self._in_thread(partial(self._store.apply, events))
+                self.applied += done
                 positions.update({Log(event.topic, event.partition): event.offset + 1 for event in events})
         except BaseException:
             self._next = None  # read again what was not applied
