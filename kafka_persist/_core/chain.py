@@ -44,14 +44,7 @@ from typing import Final
 
 import attrs
 
-from ..errors import (
-    CorruptRecord,
-    ForeignEvent,
-    JournalHeadLost,
-    JournalTruncated,
-    WriteOutcomeUnknown,
-    printable,
-)
+from ..errors import CorruptRecord, ForeignEvent, JournalHeadLost, JournalTruncated, WriteOutcomeUnknown, printable
 from .envelope import Envelope, IdState, Kind
 
 NIL: Final = bytes(16)
