@@ -57,7 +57,8 @@ def tests(session: nox.Session) -> None:
     What is there once more for KRaft is left out; `-- -m kraft` runs it, and so does the session `compat`.
     """
     install(session, "test")
-    env = {"COVERAGE_FILE": str(Path(session.create_tmp()) / "coverage")}
+    # Not in `create_tmp()`, which moves TMPDIR into the project: a pytest run by a test would find this pyproject.toml.
+    env = {"COVERAGE_FILE": str(Path(session.virtualenv.location).resolve() / "coverage")}
     session.run("coverage", "erase", env=env)
     session.run("coverage", "run", "-m", "pytest", *WITHOUT_KRAFT, *session.posargs, env=env)
     session.run("coverage", "combine", "--quiet", env=env)

@@ -11,7 +11,7 @@ Foreign exceptions (librdkafka, kazoo, cbor2) never leave the library.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, Self, TypeAlias
 
 import trio
 
@@ -28,10 +28,33 @@ def printable(text: str, limit: int = 80) -> str:
 
 
 class PersistenceError(Exception):
-    """Root of all errors that this library raises."""
+    """Root of all errors that this library raises.
+
+    Attributes:
+        persistence_id: the id that it is about; None if it is about none, or about many.
+        topic: the topic; None likewise.
+        offset: the place in the log; None if it is about no single one.
+    """
 
     retriable: ClassVar[bool] = False
     """Whether the same call may succeed later without anybody changing anything but the broker's health."""
+
+    certain: ClassVar[str] = ""
+    """What is known for certain when this error is raised; "" where the message alone tells."""
+
+    next_step: ClassVar[str] = ""
+    """What to do next; "" where the message alone tells."""
+
+    persistence_id: str | None = None
+    topic: str | None = None
+    offset: int | None = None
+
+    def about(self, persistence_id: str | None = None, topic: str | None = None, offset: int | None = None) -> Self:
+        """Note what this error is about, where that is not known yet; returns the error."""
+        self.persistence_id = persistence_id if self.persistence_id is None else self.persistence_id
+        self.topic = topic if self.topic is None else self.topic
+        self.offset = offset if self.offset is None else self.offset
+        return self
 
 
 # --- the caller's fault ------------------------------------------------------------------------------------------
@@ -119,12 +142,20 @@ class WriterFenced(WriteError):  # noqa: N818
     Stop this entity. To go on, claim the id anew (open the entity again), which fences the other writer.
     """
 
+    certain = "The write is not stored and never will be; what was acknowledged before is."
+    next_step = "Find out who took the id over; open the entity again only if this process shall have it back."
+
 
 class WriteOutcomeUnknown(WriteError):  # noqa: N818
     """The write may or may not be stored; this writer is finished for the id.
 
     Recover: a new claim decides the question once and for all readers.
     """
+
+    certain = "Everything acknowledged before is stored; this write is stored wholly, or not at all."
+    next_step = (
+        "Open the entity again: its claim decides for every reader. Look at the state before repeating the command."
+    )
 
 
 # --- the broker's answer -----------------------------------------------------------------------------------------
@@ -160,6 +191,8 @@ class RecoveryStalled(BrokerError, TimeoutError):  # noqa: N818
     """Reading made no progress within the configured time although the log has more records."""
 
     retriable = True
+    certain = "Nothing was changed, and what was given back so far is right but not all."
+    next_step = "Look at the partition's leader and at open transactions on the topic; then try again."
 
 
 class PublicationPending(BrokerError):  # noqa: N818
@@ -182,6 +215,11 @@ class StoredDataError(PersistenceError):
 class CorruptRecord(StoredDataError):  # noqa: N818
     """A record does not decode, fails its checksum, or contradicts the record that it extends."""
 
+    certain = "Nothing behind this record was given back; other ids are not affected."
+    next_step = (
+        "Compare the partition's replicas and restore it from a sound one; find out who else writes to the topic."
+    )
+
 
 class UnsupportedEnvelope(StoredDataError):  # noqa: N818
     """A record was written in a format version that this release does not know; upgrade the library."""
@@ -189,6 +227,9 @@ class UnsupportedEnvelope(StoredDataError):  # noqa: N818
 
 class ForeignEvent(StoredDataError):  # noqa: N818
     """A record in this id's log belongs to another id."""
+
+    certain = "Nothing of the other id was given back, and nothing behind its record."
+    next_step = "Give each id a topic of its own, and find out who else writes to this one."
 
 
 class UnknownManifest(StoredDataError, LookupError):  # noqa: N818
@@ -202,9 +243,17 @@ class PayloadUnreadable(StoredDataError, ValueError):  # noqa: N818
 class JournalTruncated(StoredDataError):  # noqa: N818
     """The log is shorter than this process knows it was: acknowledged records were lost by the broker."""
 
+    certain = "The broker lost records that it had acknowledged; this id is written to no more by this process."
+    next_step = (
+        "Stop all writers of the id, and compare the replicas; a longer one has what is missing (docs: runbook)."
+    )
+
 
 class JournalHeadLost(StoredDataError):  # noqa: N818
     """Events that nobody deleted are missing at the start of the log (retention, or a foreign deletion)."""
+
+    certain = "Events are missing that nobody deleted through this library; what is left was not given back as if it were all."
+    next_step = "Recover from a snapshot that covers what is missing, or restore the topic; set retention.ms to -1."
 
 
 class EventsDeleted(StoredDataError):  # noqa: N818

@@ -43,6 +43,11 @@ class Follower:
         self.position = chain.position
 
     @property
+    def persistence_id(self) -> str:
+        """Whose log it is."""
+        return self._id
+
+    @property
     def chain(self) -> Chain:
         """What has been judged so far."""
         head = Head(self._offset, self._author, self._writer, self._epoch, self.highest, self._floor, self._published)

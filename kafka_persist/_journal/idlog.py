@@ -129,21 +129,24 @@ class IdLog(KnownLog):
         """Why `writer` may not write here, if it may not."""
         name = printable(self.chain.persistence_id)
         if self.chain.head.writer != writer:
-            return WriterFenced(
+            return self._fenced(
                 f"the writer of {name} does not hold the claim (epoch {self.chain.head.epoch}): another writer took "
                 "the id over, or this one never claimed it. Certainly not stored; open the entity again to go on"
             )
         if self.failure:
-            return WriterFenced(
+            return self._fenced(
                 f"the writer of {name} is finished ({self.failure}). Certainly not stored; open the entity again"
             )
         return None
+
+    def _fenced(self, message: str) -> WriterFenced:
+        return WriterFenced(message).about(self.chain.persistence_id, self.log.topic, self.chain.head.offset)
 
     def _overtaken(self, first: int) -> WriterFenced | None:
         """Never let a number out twice: the chain would be corrupt for every reader."""
         if first > self.chain.head.highest:
             return None
-        return WriterFenced(
+        return self._fenced(
             f"{printable(self.chain.persistence_id)} was claimed or written to meanwhile by somebody with the same writer "
             "uuid. Certainly not stored; give each incarnation of an entity a uuid of its own"
         )
@@ -229,6 +232,7 @@ class IdLog(KnownLog):
             result, again = await self._decide(sent, ack)
             decided = True
         except StoredDataError as error:
+            error.about(self.chain.persistence_id, self.log.topic, ack.offset)
             self.failure = "the log is damaged"
             result, decided = error, True
         except PersistenceError as error:
@@ -269,7 +273,7 @@ class IdLog(KnownLog):
             "finished for the id: open the entity again, which decides it"
         )
         error.__cause__ = cause
-        return error
+        return error.about(self.chain.persistence_id, self.log.topic)
 
 
 def _copy(result: Result) -> Result:

@@ -142,7 +142,7 @@ class KnownLog:
                 raise WriteOutcomeUnknown(
                     f"a {envelope.kind.name.lower()} of {printable(self.chain.persistence_id)} may or may not be "
                     f"stored ({ack.reason}). Trying again is safe"
-                )
+                ).about(self.chain.persistence_id, self.log.topic)
             case _:
                 raise as_broker_error(ack)
 
@@ -176,7 +176,7 @@ class KnownLog:
                     f"{self.log}: a record was stored at offset {ack.offset}, but records up to offset "
                     f"{self.chain.position - 1} were seen before: the broker lost acknowledged records. Stop writing "
                     f"to {printable(self.chain.persistence_id)} and compare the brokers' replicas"
-                )
+                ).about(self.chain.persistence_id, self.log.topic, ack.offset)
             case Verdict.GAP:
                 return await self._read_gap(sent, ack.offset)
 

@@ -11,7 +11,7 @@ from .._core.chain import Chain, Head, check_complete, check_range
 from .._core.envelope import Envelope, Kind, decode_envelope
 from .._core.follower import Follower
 from ..driver import Driver, Log, OffsetGone, Record, Scan
-from ..errors import CorruptRecord, JournalTruncated
+from ..errors import CorruptRecord, JournalTruncated, PersistenceError, StoredDataError
 
 CUTS_WHILE_READING: Final = 20
 """How often a reading begins anew because deletions cut the log under it."""
@@ -39,8 +39,13 @@ def judged(follower: Follower, log: Log, records: Iterable[Record], log_start: i
         where = f"{prefix}{offset}"
         if follower.position >= log_start:
             check_no_hole(follower.position, offset, log)
-        envelope = decode_envelope(record.value, where)
-        if follower.take(offset, envelope, log_start, where):
+        try:
+            envelope = decode_envelope(record.value, where)
+            counts = follower.take(offset, envelope, log_start, where)
+        except StoredDataError as error:
+            error.about(follower.persistence_id, log.topic, offset)
+            raise
+        if counts:
             yield Counted(offset, envelope, record.key)
 
 
@@ -55,7 +60,7 @@ def check_no_hole(position: int, offset: int, log: Log) -> None:
             f"{log}@{position}: the offsets up to {offset - 1} hold no record. Either the header of a batch is damaged, and "
             "records are missing (restore the partition from a healthy replica), or a transaction of another program "
             "touched this topic"
-        )
+        ).about(topic=log.topic, offset=position)
 
 
 @attrs.define
@@ -105,14 +110,18 @@ async def catch_up(
         RecoveryStalled, BrokerError: the broker did not answer.
     """
     follower = Follower(chain)
-    for attempt in range(CUTS_WHILE_READING):
-        try:
-            await _read_on(driver, log, follower, stop, on_counted)
-            break
-        except OffsetGone:
-            if attempt + 1 == CUTS_WHILE_READING:
-                raise
-    check_complete(follower.chain, str(log))
+    try:
+        for attempt in range(CUTS_WHILE_READING):
+            try:
+                await _read_on(driver, log, follower, stop, on_counted)
+                break
+            except OffsetGone:
+                if attempt + 1 == CUTS_WHILE_READING:
+                    raise
+        check_complete(follower.chain, str(log))
+    except PersistenceError as error:
+        error.about(chain.persistence_id, log.topic, follower.position)
+        raise
     return follower.chain
 
 

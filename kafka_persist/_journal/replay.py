@@ -163,7 +163,7 @@ class Replayer:
             try:
                 await self._read_all(send)
             except PersistenceError as error:
-                channel.failure = error
+                channel.failure = error.about(self._source.start.persistence_id, self._source.log.topic)
             except trio.BrokenResourceError:
                 pass  # the receiver left
             except trio.Cancelled:
@@ -257,7 +257,7 @@ class Replayer:
                 f"{self._source.log}: events {self._low} to {oldest - 1} of {printable(self._source.start.persistence_id)} are "
                 "no longer in the log though nobody deleted them (retention, or a foreign deletion). Recovery is "
                 f"possible from a snapshot at {oldest - 1} or above; otherwise restore the topic from a copy"
-            )
+            ).about(offset=self._follower.chain.head.offset)
 
     def _check_end(self) -> None:
         """Compare where reading arrived with where it had to.
@@ -270,7 +270,7 @@ class Replayer:
             raise JournalTruncated(
                 f"{self._source.log}: reading ended at offset {here.offset}, but the head was seen at offset "
                 f"{target.offset}: the broker lost acknowledged records"
-            )
+            ).about(offset=here.offset)
 
 
 @contextmanager

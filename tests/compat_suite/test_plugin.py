@@ -30,6 +30,7 @@ GOOD = """
 def run(tmp_path):
     def run_pytest(source, *arguments):
         (tmp_path / "test_mine.py").write_text(textwrap.dedent(source))
+        (tmp_path / "pytest.ini").write_text("[pytest]\n")  # or that of a folder above would count
         plugin = [] if _installed() else ["-p", "compat_suite.plugin"]
         command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--strict-markers", "-W", "error"]
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}

