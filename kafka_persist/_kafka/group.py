@@ -23,6 +23,7 @@ from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaExcepti
 
 from ..driver import Log
 from .errors import UNREACHABLE, broker_error, describe, error_in
+from .offsets import bounds_of
 
 _log = logging.getLogger("kafka_persist.consuming")
 
@@ -110,12 +111,10 @@ class EventReader:
             PersistenceError: the broker did not answer.
         """
         try:
-            low, high = self._consumer.get_watermark_offsets(
-                TopicPartition(log.topic, log.partition), timeout=LOOKUP_SECONDS
-            )
+            bounds = bounds_of(self._consumer, log, LOOKUP_SECONDS)
         except KafkaException as exception:
             raise broker_error(error_in(exception), f"looking up the offsets of {log}") from None
-        return low, high
+        return bounds.start, bounds.end
 
     def read(self, *, wanted: bool) -> list[RawEvent]:
         """Take what has come; wait shortly for the first record. Without `wanted` only the group is served.

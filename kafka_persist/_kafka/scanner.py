@@ -15,11 +15,12 @@ from typing import Any, Final
 
 import attrs
 import trio
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from ..driver import Log, LogRange, Record, Scan
 from ..errors import CorruptRecord, PersistenceError, RecoveryStalled, TopicMissing
 from .errors import MISSING, UNREACHABLE, broker_error, describe, error_in
+from .offsets import bounds_of
 
 POLL_SECONDS: Final = 0.05
 BATCH_MESSAGES: Final = 2_000
@@ -147,13 +148,12 @@ class Scanner:
 
     def _bounds(self, log: Log, deadline: Deadline, known: bool) -> LogRange:
         """The log's first offset and its end now, asked of the broker."""
-        partition = TopicPartition(log.topic, log.partition)
         if not known and not self._exists(log, deadline):
             raise TopicMissing(f"topic {log.topic} does not exist")
         started = time.monotonic()
         while True:
             try:
-                low, high = self._consumer.get_watermark_offsets(partition, timeout=LOOKUP_SECONDS)
+                return bounds_of(self._consumer, log, LOOKUP_SECONDS)
             except KafkaException as exception:
                 error = error_in(exception)
                 lagging = error.code() in MISSING and time.monotonic() - started < CREATION_SECONDS
@@ -163,30 +163,6 @@ class Scanner:
                 deadline.pause()
                 if lagging:
                     self._exists(log, deadline)  # the client keeps "no such partition" for minutes if nobody asks anew
-            else:
-                return LogRange(low if low < high or not high else self._first_offset(log, high, deadline), high)
-
-    def _first_offset(self, log: Log, end: int, deadline: Deadline) -> int:
-        """Where a log begins that is said to be empty.
-
-        librdkafka answers a look-up with the end alone also where the question for the first offset failed (seen with
-        2.16). So it is asked by reading: the first message, or the end if there is none.
-        """
-        self._consumer.assign([TopicPartition(log.topic, log.partition, OFFSET_BEGINNING)])
-        try:
-            while True:
-                deadline.check()
-                for message in self.receive():
-                    offset, error = message.offset(), message.error()
-                    if error is None and offset is not None:
-                        return offset
-                    if error is not None and error.code() == KafkaError._PARTITION_EOF:
-                        return end
-                    if error is not None and error.code() not in UNREACHABLE:
-                        raise broker_error(error, f"looking for the first offset of {log}")
-                    deadline.reason = "the broker does not tell the first offset"
-        finally:
-            self._consumer.unassign()
 
     def _exists(self, log: Log, deadline: Deadline) -> bool:
         """Whether the topic exists; also makes its leader known to this consumer."""

@@ -62,8 +62,11 @@ async def test_every_code_in_the_answer_to_a_record_is_classified(mock):
     assert found[Fate.UNKNOWN] == {*CODES, DISCONNECT} - HEALED - TOO_LARGE - REFUSED
 
 
-@pytest.mark.parametrize("api", [Api.LIST_OFFSETS, Api.FETCH, Api.METADATA], ids=lambda api: api.name.lower())
-async def test_every_code_in_the_answer_to_a_reader_heals_or_is_an_error(mock, api):
+QUESTIONS = [(Api.LIST_OFFSETS, []), (Api.LIST_OFFSETS, [0]), (Api.FETCH, []), (Api.METADATA, [])]
+
+
+@pytest.mark.parametrize(("api", "before"), QUESTIONS, ids=["first offset", "end", "fetch", "metadata"])
+async def test_every_code_in_the_answer_to_a_reader_heals_or_is_an_error(mock, api, before):
     """A scan gives everything or raises a typed error; the next one gives everything."""
     mock.create_topic("t")
     async with open_mock_driver(mock, recovery_stall_timeout=1.0) as driver:
@@ -71,7 +74,7 @@ async def test_every_code_in_the_answer_to_a_reader_heals_or_is_an_error(mock, a
         for number in range(5):
             await append(driver, "t", b"%d" % number)
         for code in (*CODES, DISCONNECT):
-            mock.push_errors(api, [code])
+            mock.push_errors(api, [*before, code])
             try:
                 scan = await driver.scan(Log("t"), None, None)
             except PersistenceError:
