@@ -33,6 +33,14 @@ class Load:
         self.journal = journal
         self.history = history
         self.goal = goal
+        self.acknowledged = 0
+        self._more = trio.Event()
+
+    async def progress(self, count: int) -> None:
+        """Wait for some more acknowledged writes."""
+        wanted = self.acknowledged + count
+        while self.acknowledged < wanted:
+            await self._more.wait()
 
     async def entity(self, pid: str) -> None:
         while not self.goal.is_set():
@@ -51,21 +59,22 @@ class Load:
             fields = {"writer": str(writer), "first": number, "marks": [digest(payload)], "within": 10}
             with self.history.call("write", pid, **fields):
                 await self.journal.write([AtomicWrite([event])])
+            self.acknowledged += 1
+            self._more.set()
+            self._more = trio.Event()
             if self.goal.is_set():
                 return
 
 
-async def inject(mock, goal: trio.Event, count: int, codes: tuple[int, ...]) -> None:
-    """Push errors in small portions, so that records come through between them."""
+async def inject(mock, load: Load, count: int, codes: tuple[int, ...]) -> None:
+    """Push errors in small portions; records come through between them."""
     chances, pushed = random.Random(1), 0
     while pushed < count:
-        if mock.errors_left(Api.PRODUCE) == 0:
-            portion = [chances.choice(codes) for _ in range(chances.randint(1, 20))]
-            await trio.sleep(chances.random() * 0.06)
-            mock.push_errors(Api.PRODUCE, portion)
-            pushed += len(portion)
-        await trio.sleep(0.002)
-    goal.set()
+        portion = [chances.choice(codes) for _ in range(chances.randint(1, 20))]
+        mock.push_errors(Api.PRODUCE, portion)
+        pushed += len(portion)
+        await load.progress(chances.randint(1, 20))
+    load.goal.set()
 
 
 @pytest.mark.slow
@@ -76,7 +85,7 @@ async def test_thousands_of_injected_errors_lose_nothing_that_was_acknowledged(m
         async with open_mock_journal(mock) as journal:
             load = Load(journal, history, goal)
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(inject, mock, goal, INJECTED, codes)
+                nursery.start_soon(inject, mock, load, INJECTED, codes)
                 for number in range(IDS):
                     nursery.start_soon(load.entity, f"id-{number}")
             mock.clear_errors(Api.PRODUCE)
