@@ -83,14 +83,16 @@ async def open_journal(
     ``config.delivery_timeout`` each), then ends every thread and connection. Cancelled, it does the same without waiting
     for answers: such writes are unknown.
     """
-    from ._kafka.driver import open_driver
+    from ._kafka.brokers import located
+    from ._kafka.driver import open_driver_at
     from ._kafka.event_sink import open_event_sink
 
     config = config or JournalConfig()
     mapping = make_mapping(config, event_topic_mapper)
     async with AsyncExitStack() as stack:
-        driver = await stack.enter_async_context(open_driver(config))
-        sink = NoSink() if mapping.empty else await stack.enter_async_context(open_event_sink(config))
+        brokers = await stack.enter_async_context(located(config))
+        driver = await stack.enter_async_context(open_driver_at(brokers))
+        sink = NoSink() if mapping.empty else await stack.enter_async_context(open_event_sink(brokers))
         opened = open_journal_on(driver, config, serializer=serializer, publishing=Publishing(mapping, sink))
         yield await stack.enter_async_context(opened)
 

@@ -13,6 +13,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from ..config import JournalConfig
 from ..driver import TopicSpec
 from .admin import Admin
+from .brokers import located_once
 from .client import Reasons, client_config
 from .driver import configured
 from .errors import broker_error, describe
@@ -25,10 +26,14 @@ async def open_event_reader(
 ) -> AsyncIterator[EventReader]:
     """Open a reader; the topics are created if they are missing and may be.
 
+    ZooKeeper, if it is configured, is asked for the brokers once: a consumer learns of later ones from those.
+
     Raises:
+        ConnectError: ZooKeeper does not answer, or names no usable broker.
         TopicMissing, TopicSettingsRefused, BrokerError: see `Admin.ensure`.
         ConfigError: librdkafka refuses a property.
     """
+    config = await located_once(config)
     await ensure_topics(config, specs)
     properties = client_config(config.event_consumer_properties(group), Reasons())
     with configured():
@@ -66,6 +71,7 @@ async def ensure_topics(config: JournalConfig, specs: Sequence[TopicSpec]) -> No
 @asynccontextmanager
 async def open_morgue(config: JournalConfig, topic: str) -> AsyncIterator[Callable[[RawEvent, str], Awaitable[None]]]:
     """Open what copies undecodable records to a dead-letter topic, and returns when they are there."""
+    config = await located_once(config)
     spec = TopicSpec(topic, config.event_producer.partitions, config.event_topic_settings(), role="events")
     await ensure_topics(config, [spec])
     with configured():

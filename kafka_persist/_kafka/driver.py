@@ -9,16 +9,15 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from functools import partial
 from typing import Final, TypeVar
 
-import attrs
 import trio
 from confluent_kafka import KafkaError, KafkaException
 
 from .._lifecycle import Background, background
-from .._zookeeper.discovery import Discovery, discover_brokers
 from ..config import StoreConfig
 from ..driver import Ack, Driver, Log, LogReader, Scan, TopicSpec
 from ..errors import ConfigError, JournalBroken, RecoveryStalled, TopicMissing
 from .admin import Admin
+from .brokers import Brokers, C, at, located
 from .client import Reasons, client_config
 from .crowd import Request
 from .errors import describe, error_in
@@ -48,23 +47,19 @@ async def open_driver(config: StoreConfig) -> AsyncIterator[KafkaDriver]:
         ConnectError: no broker answered within ``config.connect_timeout``.
         AuthenticationError: a broker refused us.
     """
-    async with background("the connection to Kafka") as tasks, AsyncExitStack() as stack:
-        discovery: Discovery | None = None
-        if config.zookeeper.connect is not None:
-            protocol = str(config.client_properties().get("security.protocol", "plaintext"))
-            discovery = await stack.enter_async_context(discover_brokers(config.zookeeper, protocol))
-            config = _at(config, discovery.servers)
-        driver = KafkaDriver(config, Reasons())
-        stack.push_async_callback(driver.close)
-        await driver.start(tasks)
-        if discovery is not None:
-            tasks.spawn(driver.follow, discovery)
+    async with located(config) as brokers, open_driver_at(brokers) as driver:
         yield driver
 
 
-def _at(config: StoreConfig, servers: Sequence[str]) -> StoreConfig:
-    """The same configuration with other brokers."""
-    return attrs.evolve(config, bootstrap_servers=",".join(servers))
+@asynccontextmanager
+async def open_driver_at(brokers: Brokers[C]) -> AsyncIterator[KafkaDriver]:
+    """`open_driver` for brokers that were located before."""
+    async with background("the connection to Kafka") as tasks, AsyncExitStack() as stack:
+        driver = KafkaDriver(brokers.config, Reasons())
+        stack.push_async_callback(driver.close)
+        await driver.start(tasks)
+        tasks.spawn(brokers.follow, driver.move)
+        yield driver
 
 
 class KafkaDriver(Driver):
@@ -141,23 +136,12 @@ class KafkaDriver(Driver):
 
     # --- brokers that move ---------------------------------------------------------------------------------------
 
-    async def follow(self, discovery: Discovery) -> None:
-        """Make new clients when no broker is left where the present ones were told to look; a task of its own.
-
-        Where one is left the clients learn the others from it.
-        """
-        known = seen = discovery.servers
-        while True:
-            seen = await discovery.wait_changed(seen)
-            if not set(known) & set(seen):
-                known = seen
-                await self._move(known)
-
-    async def _move(self, servers: Sequence[str]) -> None:
+    async def move(self, servers: Sequence[str]) -> None:
+        """Make new clients for the brokers at `servers`; what the old ones have not sent goes along."""
         assert self._tasks is not None
         assert self._readers is not None
         assert self._admin is not None
-        self._config = _at(self._config, servers)
+        self._config = at(self._config, servers)
         bridges, admin = self._make_bridges(), self._make_admin()
         for bridge in bridges:
             self._tasks.spawn(bridge.run)

@@ -11,9 +11,9 @@ all its records are answered as unknown, and the next submission makes a new cli
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Final
 
 import trio
 from confluent_kafka import KafkaError
@@ -22,6 +22,7 @@ from .._lifecycle import Background, background
 from ..config import JournalConfig
 from ..driver import Ack, EventSink, Fate, Log
 from ..errors import StoreClosed
+from .brokers import Brokers, at
 from .client import Reasons, client_config
 from .driver import configured
 from .errors import describe
@@ -37,7 +38,7 @@ ANY_PARTITION: Final = -1
 
 
 @asynccontextmanager
-async def open_event_sink(config: JournalConfig) -> AsyncIterator[KafkaEventSink]:
+async def open_event_sink(brokers: Brokers[JournalConfig]) -> AsyncIterator[KafkaEventSink]:
     """Open the publisher's client; leaving the block ends it. Nothing is connected before the first record.
 
     Raises:
@@ -45,7 +46,8 @@ async def open_event_sink(config: JournalConfig) -> AsyncIterator[KafkaEventSink
     """
     async with background("the publisher's connection to Kafka") as tasks:
         with configured():
-            sink = KafkaEventSink(config.event_producer_properties(), tasks)
+            sink = KafkaEventSink(brokers.config, tasks)
+        tasks.spawn(brokers.follow, sink.move)
         try:
             yield sink
         finally:
@@ -56,8 +58,8 @@ async def open_event_sink(config: JournalConfig) -> AsyncIterator[KafkaEventSink
 class KafkaEventSink(EventSink):
     """`EventSink` on librdkafka; opened by `open_event_sink`."""
 
-    def __init__(self, properties: Mapping[str, Any], tasks: Background) -> None:
-        self._properties = properties
+    def __init__(self, config: JournalConfig, tasks: Background) -> None:
+        self._config = config
         self._tasks = tasks
         self._logs: dict[str, Log] = {}
         self._fatal = ""
@@ -69,7 +71,8 @@ class KafkaEventSink(EventSink):
         return f"<KafkaEventSink {self._bridge}>"
 
     def _make(self) -> Bridge:
-        return Bridge({**client_config(self._properties, Reasons()), "error_cb": self._note})
+        properties = client_config(self._config.event_producer_properties(), Reasons())
+        return Bridge({**properties, "error_cb": self._note})
 
     def _note(self, error: KafkaError) -> None:
         """Note an error: librdkafka's ``error_cb``; runs in the poller thread."""
@@ -97,6 +100,16 @@ class KafkaEventSink(EventSink):
             self._fatal, self._bridge = "", self._make()
         self._started = self._tasks.spawn(self._bridge.run)
         return self._started
+
+    async def move(self, servers: Sequence[str]) -> None:
+        """Make a new client for the brokers at `servers`; what the old one has not sent goes along."""
+        await trio.lowlevel.checkpoint()
+        self._config = at(self._config, servers)
+        old, self._bridge = self._bridge, self._make()
+        if self._started:
+            self._tasks.spawn(self._bridge.run)
+            old.hand_over(self._bridge)
+        self._tasks.spawn(old.close, 0)
 
     async def close(self) -> None:
         """End the client; the publisher has waited for what it wanted to wait for. Idempotent."""

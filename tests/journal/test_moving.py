@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from contextlib import ExitStack
 
 import pytest
 import trio
@@ -28,36 +29,25 @@ def server_on(zookeeper_port: int, data_dir) -> TestServer:
 
 
 async def test_a_journal_follows_its_broker_to_another_port(zookeeper_port, tmp_path, writer, read_numbers):
-    config = JournalConfig(
-        zookeeper=ZookeeperConfig(connect=f"127.0.0.1:{zookeeper_port}", sync_time=0.2),
-        delivery_timeout=60.0,
-    )
-    acknowledged: list[int] = []
-    with server_on(zookeeper_port, tmp_path) as server:
-        first_address = server.bootstrap_servers
-        async with open_journal(config) as journal, trio.open_nursery() as nursery:
-            await journal.claim(writer.persistence_id, writer.uuid)
-
-            async def write() -> None:
-                for number in range(1, 201):
-                    await journal.write([writer.write(number, number)])
-                    acknowledged.append(number)
-                    if number == 100:
-                        await trio.to_thread.run_sync(server.stop)
-                        again = server_on(zookeeper_port, tmp_path)
-                        await trio.to_thread.run_sync(again.start)
-                        servers.append(again)
-
-            servers: list[TestServer] = []
-            try:
-                with trio.fail_after(90):
-                    await write()
-                    assert servers[0].bootstrap_servers != first_address
-                    assert await read_numbers(journal, writer.persistence_id) == acknowledged == list(range(1, 201))
-            finally:
-                nursery.cancel_scope.cancel(reason="the test ends")
-                for each in servers:
-                    each.stop()
+    """Both of its producers do: that of the journal and that of the user-defined topics."""
+    zookeeper = ZookeeperConfig(connect=f"127.0.0.1:{zookeeper_port}", sync_time=0.2)
+    config = JournalConfig(zookeeper=zookeeper, delivery_timeout=60.0)
+    name = writer.persistence_id
+    with ExitStack() as servers, trio.fail_after(90):
+        first = servers.enter_context(server_on(zookeeper_port, tmp_path))
+        address = first.bootstrap_servers
+        async with open_journal(config) as journal:
+            await journal.claim(name, writer.uuid)
+            for number in range(1, 101):
+                await journal.write([writer.write(number, number)])
+            await trio.to_thread.run_sync(first.stop)
+            second = await trio.to_thread.run_sync(servers.enter_context, server_on(zookeeper_port, tmp_path))
+            assert second.bootstrap_servers != address
+            for number in range(101, 201):
+                await journal.write([writer.write(number, number)])
+            assert await read_numbers(journal, name) == list(range(1, 201))
+            await journal.publish_pending([name])
+            assert journal.publishing_statistics().published >= 200
 
 
 async def test_zookeeper_gone_does_not_disturb_writes(writer, read_numbers):
@@ -71,3 +61,4 @@ async def test_zookeeper_gone_does_not_disturb_writes(writer, read_numbers):
                 await journal.write([writer.write(number, "without ZooKeeper")])
             server.zookeeper.resume()
             assert await read_numbers(journal, writer.persistence_id) == list(range(1, 50))
+            await journal.publish_pending([writer.persistence_id])
