@@ -122,6 +122,20 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def search(session: nox.Session) -> None:
+    """Search the rule of the chain exhaustively, 10 million states and more (`-- tests`: the small profile)."""
+    install(session, extras="testkit")
+    session.run("python", "-m", "kafka_persist_testkit.search", *(session.posargs or ["nightly"]))
+
+
+@nox.session(default=False)
+def soak(session: nox.Session) -> None:
+    """Write and read on a real broker while faults are made, then judge (`-- --minutes 30 --seed 1`)."""
+    install(session)
+    session.run("python", "-m", "kafka_persist_testkit", "soak", *session.posargs)
+
+
+@nox.session(default=False)
 def wheel(session: nox.Session) -> None:
     """Build the wheel, install it into a clean environment and test it there, outside the source tree."""
     session.install(*nox.project.dependency_groups(PYPROJECT, "build"))

@@ -153,10 +153,7 @@ class KafkaJournal(Journal):
         self.publishing_statistics: Callable[[], PublishingStatistics] = self._desk.statistics
         self.sweep_at_start: Callable[[], Awaitable[None]] = self._desk.sweep_at_start
         self._tools = Tools(
-            driver=driver,
-            spawn=tasks.spawn,
-            max_record_bytes=max_entries,
-            on_stored=self._desk.on_stored,
+            driver=driver, spawn=tasks.spawn, max_record_bytes=max_entries, on_stored=self._desk.on_stored
         )
         self._encoder = Encoder(
             serializer=serializer,

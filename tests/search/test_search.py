@@ -12,6 +12,7 @@ from .mutants import FOUND_BY, MUTANTS
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("untraced")
 @pytest.mark.parametrize("name", TESTS)
 def test_the_rule_keeps_its_promises(name):
     found = Search(TESTS[name]).run()
@@ -19,11 +20,13 @@ def test_the_rule_keeps_its_promises(name):
     assert found.steps == TESTS[name].steps
 
 
+@pytest.mark.usefixtures("untraced")
 def test_deletions_by_others_are_searched():
     """The numbers of states are fixed: a search that misses moves would show."""
     assert Search(SMALL["deletions"]).run().states == 30_495
 
 
+@pytest.mark.usefixtures("untraced")
 @pytest.mark.parametrize("name", MUTANTS)
 def test_a_mistake_in_the_rule_is_found(name):
     assert Search(SMALL[FOUND_BY[name]], MUTANTS[name]).run().violation is not None

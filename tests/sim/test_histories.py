@@ -124,6 +124,7 @@ def random_operation(chances, depth=0):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("untraced")
 @pytest.mark.parametrize("block", range(20))
 def test_histories_from_seeds_keep_every_promise(block):
     """Twenty blocks of a hundred: longer histories than generated ones, for which shrinking would take too long."""
