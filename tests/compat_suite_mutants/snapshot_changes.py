@@ -15,7 +15,7 @@ from .small_snapshots import SmallSnapshots, lacking
 class FirstOfBurst(SmallSnapshots):
     def put(self, metadata, snapshot):
         entry = self.of(metadata.persistence_id).get(metadata.sequence_nr)
-        if entry and entry[0].timestamp >= self.now():
+        if entry and entry[0].timestamp > self.now() - 1000:  # wide: the mutant must not depend on the machine
             return entry[0]
         return super().put(metadata, snapshot)
 

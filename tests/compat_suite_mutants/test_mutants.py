@@ -14,6 +14,8 @@ from tests.compat_suite_mutants.registry import Mutant
 from tests.compat_suite_mutants.small_journal import SmallJournal
 from tests.compat_suite_mutants.small_snapshots import SmallSnapshots
 
+pytestmark = pytest.mark.usefixtures("untraced")  # the cases are traced where they run on real stores
+
 MUTANTS = all_mutants()
 KILLS = json.loads((Path(__file__).parent / "kills.json").read_text(encoding="utf-8"))
 SPECS = {"journal": JournalCases, "snapshots": SnapshotStoreCases}
