@@ -145,6 +145,10 @@ class MockCluster:
         """Let a broker that is down come back."""
         self._call("broker_set_up", broker)
 
+    def set_address(self, host: str, port: int, broker: int = 1) -> None:
+        """Let the metadata name another address for a broker: that of a proxy in front of it."""
+        self._library.rd_kafka_mock_broker_set_host_port(self._cluster, broker, host.encode(), port)
+
 
 def load_library() -> ctypes.CDLL:
     """The shared object that Python's binding has loaded, with the types of what is used here.
@@ -183,6 +187,7 @@ def load_library() -> ctypes.CDLL:
         "mock_broker_set_rtt": (number, [pointer, ctypes.c_int32, number]),
         "mock_broker_set_down": (number, [pointer, ctypes.c_int32]),
         "mock_broker_set_up": (number, [pointer, ctypes.c_int32]),
+        "mock_broker_set_host_port": (None, [pointer, ctypes.c_int32, text, number]),
     }
     for name, (result, arguments) in signatures.items():
         function = getattr(library, f"rd_kafka_{name}", None)
