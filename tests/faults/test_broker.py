@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import trio
+import trio.testing
 from confluent_kafka import Consumer, TopicPartition
 
 from kafka_persist import ConnectError, JournalHeadLost, RecoveryStalled, TopicSettingsRefused
@@ -145,3 +146,25 @@ def victims(rough) -> Victims:
 def test_damage_is_reported_and_never_read_as_if_it_were_whole(victims, damage, reported):
     """Rows 14, 15, 54: as in the soak, once each."""
     assert getattr(victims, damage)() == reported
+
+
+async def test_a_program_that_uses_up_all_threads_does_not_stop_the_journal(calm, kafka_prefix):
+    """Row 35: the library has limiters of its own."""
+    import threading
+
+    pid, writer = f"{kafka_prefix}id", Writer(f"{kafka_prefix}id")
+    limiter, release = trio.to_thread.current_default_thread_limiter(), threading.Event()
+    limiter.total_tokens = 1
+    async with trio.open_nursery() as nursery:
+        for _ in range(3):
+            nursery.start_soon(trio.to_thread.run_sync, release.wait)
+        await trio.testing.wait_all_tasks_blocked()
+        try:
+            with trio.fail_after(10):
+                async with calm.open() as journal:
+                    await journal.claim(pid, writer.uuid)
+                    await journal.write([writer.batch(1, "a")])
+                    await journal.delete_to(pid, 0)
+                assert [event.payload for event in await calm.events(pid)] == ["a"]
+        finally:
+            release.set()
