@@ -22,7 +22,7 @@ from .rules import (
 )
 from .secrets import Properties, Secret, is_secret
 
-_SCOPES = {"client": "*", "consumer": "*C", "producer": "*P", "event producer": "*P"}
+_SCOPES = {"client": "*", "consumer": "*C", "producer": "*P", "snapshot producer": "*P", "event producer": "*P"}
 _SCOPE_HOMES = {"C": "consumer", "P": "producer"}
 _ALL = {"-1", "all"}
 _ACKS = "request.required.acks"

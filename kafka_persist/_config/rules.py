@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, Literal, TypeAlias
 
-Kind: TypeAlias = Literal["client", "consumer", "producer", "event producer"]
-"""Which section: every client of a store, its readers, its writers, the publisher to user-defined topics."""
+Kind: TypeAlias = Literal["client", "consumer", "producer", "snapshot producer", "event producer"]
+"""Which section: every client of a store, its readers, its writers (the journal's, the snapshot store's), the publisher to
+user-defined topics."""
 
 CLIENT_DEFAULTS: Final[Mapping[str, object]] = {
     "client.id": "kafka-persist",
@@ -47,6 +48,7 @@ _ANY_PRODUCER = {
     "enable.gapless.guarantee": "is off: the library itself never sends past a failed write of the same id",
 }
 
+_PARTITIONER = "is not used: every record names its partition; set partition"
 _NO_GROUP = "has no effect: partitions are assigned, there is no consumer group (and no Group ACL is needed)"
 _NO_COMMIT = "has no effect: no offsets are committed, the journal itself says where reading starts"
 
@@ -59,7 +61,17 @@ OWNED: Final[Mapping[Kind, Mapping[str, str]]] = {
         "count, and the idempotent producer would halve the throughput of many ids",
         "transactional.id": "is not used: an atomic write is one record, which needs no transaction",
         "transaction.timeout.ms": "is not used: an atomic write is one record, which needs no transaction",
-        "partitioner": "is not used: every record names its partition; set partition",
+        "partitioner": _PARTITIONER,
+    },
+    "snapshot producer": _EVERYWHERE
+    | _ANY_PRODUCER
+    | {
+        "enable.idempotence": "is true: a copy of a snapshot's record that landed late, behind the snapshot's deletion, "
+        "would bring it back",
+        "transactional.id": "is not used: a snapshot counts when all of its pieces are stored, which needs no transaction",
+        "transaction.timeout.ms": "is not used: a snapshot counts when all of its pieces are stored, which needs no "
+        "transaction",
+        "partitioner": _PARTITIONER,
     },
     "event producer": _EVERYWHERE
     | _ANY_PRODUCER

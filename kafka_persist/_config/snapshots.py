@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import attrs
 
 from ..naming import DEFAULT_SNAPSHOT_PREFIX, snapshot_topic_name
-from .clients import acks_name, acks_problem
+from .clients import acks_name, acks_problem, producer_section, properties_of
 from .fields import comma_separated, flag, one_of, servers, topic_prefix, whole, wrong
 from .parts import MAX_BYTES
+from .secrets import Properties
 from .stores import MAX_RECORD_BYTES, MIB, StoreConfig
 
 
@@ -40,6 +42,9 @@ class SnapshotStoreConfig(StoreConfig):
     max_snapshot_bytes: int = attrs.field(default=64 * MIB, validator=whole(1, MAX_BYTES))
     on_unreadable: Literal["fail", "older"] = attrs.field(default="fail", validator=one_of(("fail", "older")))
     ignore_orphan: bool = attrs.field(default=True, validator=flag)
+    producer: Mapping[str, Any] = attrs.field(
+        factory=Properties, converter=producer_section, validator=properties_of("snapshot producer")
+    )
 
     def __attrs_post_init__(self) -> None:
         super().__attrs_post_init__()

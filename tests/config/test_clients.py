@@ -23,6 +23,7 @@ from kafka_persist.errors import ConfigError
 SECTIONS = {
     "client": lambda properties: JournalConfig(client=properties),
     "producer": lambda properties: JournalConfig(producer=properties),
+    "snapshot producer": lambda properties: SnapshotStoreConfig(producer=properties),
     "consumer": lambda properties: JournalConfig(consumer=properties),
     "event producer": lambda properties: EventProducerConfig(properties=properties),
 }
