@@ -207,3 +207,56 @@ class EventSink(abc.ABC):
         Records with the same topic and key land in the order of the calls. `on_ack` is called exactly once, later, on
         the Trio thread, and must not raise; this method neither raises nor calls it before it returns.
         """
+
+
+class PublishedRecord(NamedTuple):
+    """A record for a user-defined topic."""
+
+    topic: str
+    key: bytes
+    value: bytes
+
+
+class Transactor(abc.ABC):
+    """Publishes the events of one log, as long as nobody else takes that over."""
+
+    @property
+    @abc.abstractmethod
+    def mark(self) -> int:
+        """Up to which sequence number the log's events are published; nobody else moves it unnoticed."""
+
+    @abc.abstractmethod
+    async def publish(self, records: Sequence[PublishedRecord], mark: int) -> None:
+        """Write the records and move the mark, in one transaction.
+
+        Raises:
+            PersistenceError: it happened completely or not at all, and which of the two is open: whoever opens the next
+                transactor of the log learns it from its mark. This one is finished.
+
+        Cancellation: as an error.
+        """
+
+
+class TransactionalSink(abc.ABC):
+    """Writes to user-defined topics in transactions. All methods are called from the Trio thread."""
+
+    @abc.abstractmethod
+    async def mark(self, log: Log) -> int | None:
+        """Look up to which number a log's events are published, and take nothing over; 0 if that was never said.
+
+        Returns:
+            None if a transaction is open now that will move it.
+
+        Raises:
+            BrokerError: the broker did not answer, or refused.
+        """
+
+    @abc.abstractmethod
+    def open(self, log: Log) -> AbstractAsyncContextManager[Transactor]:
+        """Take the publishing of a log over: whoever did it before cannot go on, and an open transaction is ended.
+
+        Waits while as many are open as there may be.
+
+        Raises:
+            BrokerError: the broker did not answer, or refused.
+        """

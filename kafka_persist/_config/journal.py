@@ -16,6 +16,10 @@ from .stores import BROKER_MAX_MESSAGE_BYTES, MAX_RECORD_BYTES, MIB, RECORD_OVER
 PUBLISHED_OVERHEAD_BYTES: Final = 8 * MAX_PERSISTENCE_ID_LENGTH + RECORD_OVERHEAD_BYTES
 """What a published event may have more than the journal's record: the persistence id, as key and in the value."""
 
+TRANSACTION_TIMEOUT_MS: Final = 10_000
+"""How long the brokers leave the transaction of a dead publisher open, which everybody who reads committed events waits
+for. Long enough for a new leader to be found; one that takes longer is begun again."""
+
 
 @attrs.frozen(kw_only=True)
 class JournalConfig(StoreConfig):
@@ -73,7 +77,7 @@ class JournalConfig(StoreConfig):
     def event_producer_properties(self) -> dict[str, Any]:
         """Return the whole configuration of the publishing client, secrets in clear; librdkafka's names.
 
-        A ``transactional.id`` for "exactly-once" is left to the caller: it needs one per publisher.
+        For "exactly-once" the caller adds the ``transactional.id``, which is the id's: `transactional_id`.
         """
         mode = self.event_producer.mode
         owned = {
@@ -84,9 +88,20 @@ class JournalConfig(StoreConfig):
         tuning: dict[str, Any] = {"acks": 0 if mode == "fire-and-forget" else "all"}
         if mode == "at-least-once":  # no event is given up while later ones of its id go on
             owned["delivery.timeout.ms"] = 0
+        given = merge(tuning, self.event_producer.properties)
         if mode == "exactly-once":  # a transaction must outlive its writes: librdkafka refuses less
-            tuning["transaction.timeout.ms"] = max(60_000, owned["delivery.timeout.ms"])
-        return self._properties(merge(tuning, self.event_producer.properties), owned)
+            given = merge({"transaction.timeout.ms": TRANSACTION_TIMEOUT_MS}, given)
+            owned["delivery.timeout.ms"] = min(owned["delivery.timeout.ms"], int(given["transaction.timeout.ms"]))
+        return self._properties(given, owned)
+
+    def transactional_id(self, topic: str) -> str:
+        """Return the ``transactional.id`` of the id whose journal topic is `topic`: the same in every process."""
+        return f"{self.event_producer.transaction_prefix}{topic}-{self.partition}"
+
+    @property
+    def publication_group(self) -> str:
+        """The consumer group whose committed offsets are the marks of "exactly-once"; nobody ever joins it."""
+        return f"{self.event_producer.transaction_prefix}{self.prefix}published"
 
     def event_consumer_properties(self, group: str = "") -> dict[str, Any]:
         """Return the whole configuration of a reader of user-defined topics, secrets in clear; librdkafka's names.

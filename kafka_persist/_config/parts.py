@@ -10,7 +10,7 @@ import attrs
 
 from .catalogue import nearest
 from .clients import acks_name, acks_problem, event_producer_section, properties_of
-from .fields import flag, one_of, seconds, shown, whole, wrong
+from .fields import flag, one_of, seconds, shown, topic_prefix, whole, wrong
 from .secrets import Properties, Settings
 
 PublishingMode: TypeAlias = Literal["at-least-once", "exactly-once", "fire-and-forget"]
@@ -141,6 +141,9 @@ class EventProducerConfig:
         publish_pending: whether opening a journal publishes what dead processes left, of all ids (reads every journal
             topic once).
         partitions: partitions of a new user-defined topic; -1 is the broker's default.
+        transaction_prefix: with "exactly-once", what transactional ids and the consumer group that keeps the marks
+            begin with; the journal's prefix follows.
+        transactional_producers: with "exactly-once", ids that publish at the same time, each with a client of its own.
         properties: librdkafka's properties of the publisher, over the defaults.
     """
 
@@ -149,6 +152,8 @@ class EventProducerConfig:
     await_publication: bool = attrs.field(default=False, validator=flag)
     publish_pending: bool = attrs.field(default=False, validator=flag)
     partitions: int = attrs.field(default=-1, validator=[whole(-1, 100_000), _not_zero])
+    transaction_prefix: str = attrs.field(default="kafka-persist-", validator=topic_prefix)
+    transactional_producers: int = attrs.field(default=32, validator=whole(1, 1000))
     properties: Mapping[str, Any] = attrs.field(
         factory=Properties, converter=event_producer_section, validator=properties_of("event producer")
     )

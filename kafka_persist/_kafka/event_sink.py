@@ -20,13 +20,14 @@ from confluent_kafka import KafkaError
 
 from .._lifecycle import Background, background
 from ..config import JournalConfig
-from ..driver import Ack, EventSink, Fate, Log
+from ..driver import Ack, EventSink, Fate, Log, TransactionalSink
 from ..errors import StoreClosed
 from .brokers import Brokers, at
 from .client import Reasons, client_config
 from .driver import configured
 from .errors import describe
 from .producer import Bridge
+from .transactions import open_transactional_sink
 
 _log = logging.getLogger("kafka_persist.publishing")
 
@@ -38,12 +39,16 @@ ANY_PARTITION: Final = -1
 
 
 @asynccontextmanager
-async def open_event_sink(brokers: Brokers[JournalConfig]) -> AsyncIterator[KafkaEventSink]:
-    """Open the publisher's client; leaving the block ends it. Nothing is connected before the first record.
+async def open_event_sink(brokers: Brokers[JournalConfig]) -> AsyncIterator[EventSink | TransactionalSink]:
+    """Open what the configured mode publishes with; leaving the block ends it. Nothing is connected before it is used.
 
     Raises:
         ConfigError: librdkafka refuses a property.
     """
+    if brokers.config.event_producer.mode == "exactly-once":
+        async with open_transactional_sink(brokers) as transactional:
+            yield transactional
+        return
     async with background("the publisher's connection to Kafka") as tasks:
         with configured():
             sink = KafkaEventSink(brokers.config, tasks)

@@ -20,6 +20,7 @@ from ..publishing import PendingReport, PublishingStatistics
 from .mapping import Mapping, Topics
 from .publisher import Publisher
 from .sweep import for_each
+from .transactional import TransactionalPublisher
 
 _log = logging.getLogger("kafka_persist.publishing")
 
@@ -42,7 +43,7 @@ class Desk:
     ids: Registry
     look: Callable[[IdLog], Awaitable[Chain]]
     list_ids: Callable[[], Awaitable[Sequence[str]]]
-    publisher: Publisher | None
+    publisher: Publisher | TransactionalPublisher | None
 
     @property
     def on_stored(self) -> Callable[[IdLog, Sequence[Item]], None] | None:
@@ -88,12 +89,17 @@ class Desk:
         Raises:
             PublicationPending: not within the delivery timeout.
         """
-        if self.publisher is not None and idlog.published < number:
+        if self.publisher is None:
+            return
+        if idlog.published < number:
+            await self.publisher.learn(idlog)
+        if idlog.published < number:
             await self.publisher.wait(idlog, number, self.config.delivery_timeout)
 
     async def publish_pending(self, persistence_ids: Iterable[str] | None) -> PendingReport:
         """See `KafkaJournal.publish_pending`."""
-        if self.publisher is None:
+        publisher = self.publisher
+        if publisher is None:
             raise UnsupportedOperation("this journal publishes nothing: it was opened without an event sink")
         names = await self.list_ids() if persistence_ids is None else list(map(check_persistence_id, persistence_ids))
         found: list[int] = []
@@ -101,8 +107,10 @@ class Desk:
         async def publish(persistence_id: str) -> None:
             idlog = self.ids.get(persistence_id)
             head = (await self.look(idlog)).head
+            if head.highest > max(head.published, idlog.published):
+                await publisher.learn(idlog)
             if missing := head.highest - max(head.published, idlog.published):
-                await self.before_deleting(idlog, head.highest)
+                await publisher.wait(idlog, head.highest, self.config.delivery_timeout)
                 found.append(missing)
             await _save(idlog)
 

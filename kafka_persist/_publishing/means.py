@@ -9,7 +9,6 @@ import attrs
 
 from .._journal.idlog import IdLog
 from ..abc import ReplayChannel
-from ..driver import EventSink
 from ..model import PersistentRepr
 from .mapping import Topics
 
@@ -19,7 +18,6 @@ class Means:
     """What a publisher works with.
 
     Attributes:
-        sink: takes the records.
         spawn: starts ``async_fn(*args)`` in the journal's nursery; False if that is closed.
         read: opens the events of an id from a number on, up to the head as it is then.
         topics_of: where an event goes.
@@ -30,7 +28,6 @@ class Means:
         max_in_flight: records handed over and not confirmed.
     """
 
-    sink: EventSink
     spawn: Callable[..., bool]
     read: Callable[[IdLog, int], AbstractAsyncContextManager[ReplayChannel]]
     topics_of: Callable[[IdLog, PersistentRepr], Topics]

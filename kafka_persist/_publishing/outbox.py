@@ -20,18 +20,10 @@ is either in the topic already or is the next one, and goes on in order.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
-from typing import Final
 
 import attrs
-import trio
 
-from .._core.event_format import event_prefix
-from .._journal.batch import Item
-from .._journal.idlog import IdLog
-
-TAIL_WRITES: Final = 1_000
-"""Atomic writes that one id keeps in memory while it is behind; more are read back from the journal."""
+from .shelf import Shelf
 
 
 @attrs.define(eq=False)
@@ -42,46 +34,22 @@ class Out:
     left: int
 
 
-@attrs.define(eq=False)
-class Outbox:
+@attrs.define(eq=False, kw_only=True)
+class Outbox(Shelf):
     """See the module.
 
     Attributes:
-        idlog: the id's log; its `published` follows this outbox's.
         upto: events up to this number were handed over, or go nowhere.
         live: nothing below the next stored event is missing.
-        tail: while behind, the newest stored writes; None if there were too many to keep.
-        tail_above: the tail has all events above this number.
         in_flight: records handed over and not answered.
         failed: the reason if a record was refused and everything above `published` must be sent again.
-        queued: a worker will look, or is looking, at this outbox.
-        failures: how often in a row it was put off.
-        last_failure: why, the last time.
     """
 
-    idlog: IdLog
     upto: int
     live: bool = False
-    tail: deque[Item] | None = attrs.field(factory=deque)
-    tail_above: int = 0
     in_flight: int = 0
     failed: str = ""
-    queued: bool = False
-    failures: int = 0
-    last_failure: str = ""
-    key: bytes = attrs.field(init=False)
-    prefix: bytes = attrs.field(init=False)
     _pending: deque[Out] = attrs.field(factory=deque, init=False)
-    _waiters: list[tuple[int, trio.Event]] = attrs.field(factory=list, init=False)
-
-    def __attrs_post_init__(self) -> None:
-        persistence_id = self.idlog.chain.persistence_id
-        self.key, self.prefix = persistence_id.encode(), event_prefix(persistence_id)
-
-    @property
-    def published(self) -> int:
-        """Events up to this number are in their topics."""
-        return self.idlog.published
 
     def begin(self, number: int, topics: int) -> Out:
         """Note an event that is handed over to so many topics."""
@@ -114,36 +82,9 @@ class Outbox:
             reached = pending.popleft().number
         if not pending:
             reached = self.upto
-        if reached > self.idlog.published:
-            self.idlog.published = reached
-            self._wake()
+        self.confirm(reached)
 
     def start_again(self) -> None:
         """Forget what failed, once nothing is in flight: it is read back from the journal."""
         self._pending.clear()
         self.upto, self.failed, self.live, self.tail = self.idlog.published, "", False, None
-
-    def keep(self, items: Sequence[Item]) -> None:
-        """While behind, keep what was stored now, unless it is too much."""
-        if self.tail is None or len(self.tail) + len(items) > TAIL_WRITES:
-            self.tail = None
-        else:
-            self.tail.extend(items)
-
-    async def wait(self, number: int) -> None:
-        """Wait until the events up to `number` are published; no deadline."""
-        if self.published >= number:
-            await trio.lowlevel.checkpoint()
-            return
-        waiter = (number, trio.Event())
-        self._waiters.append(waiter)
-        try:
-            await waiter[1].wait()
-        finally:
-            if waiter in self._waiters:
-                self._waiters.remove(waiter)
-
-    def _wake(self) -> None:
-        for waiter in [each for each in self._waiters if each[0] <= self.published]:
-            self._waiters.remove(waiter)
-            waiter[1].set()

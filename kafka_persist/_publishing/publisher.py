@@ -15,8 +15,7 @@ import trio
 from .._core.event_format import event_value
 from .._journal.batch import Item
 from .._journal.idlog import IdLog
-from ..driver import Ack, Fate
-from ..errors import PublicationPending, printable
+from ..driver import Ack, EventSink, Fate
 from ..publishing import PublishingStatistics
 from .backlog import Backlog
 from .flow import Flow
@@ -28,8 +27,9 @@ from .outbox import Out, Outbox
 class Publisher:
     """All outboxes of a journal."""
 
-    def __init__(self, means: Means) -> None:
+    def __init__(self, means: Means, sink: EventSink) -> None:
         self._means = means
+        self._sink = sink
         self._flow = Flow(means.max_in_flight)
         self._backlog = Backlog(means, self._flow, self.send, self.send_event)
 
@@ -54,7 +54,8 @@ class Publisher:
         idlog.published = max(idlog.published, head.published)
         outbox = idlog.outbox
         if not isinstance(outbox, Outbox):
-            outbox = idlog.outbox = Outbox(idlog, idlog.published)
+            outbox = idlog.outbox = Outbox(idlog=idlog, upto=idlog.published)
+        outbox.compare(head.highest)
         outbox.skip_to(head.published)
         if not self._means.reliable:
             outbox.skip_to(head.highest)
@@ -94,7 +95,7 @@ class Publisher:
         out = outbox.begin(number, len(topics))
         for topic in topics:
             self._flow.sent(size)
-            self._means.sink.submit(topic, outbox.key, value, partial(self._answered, outbox, out, topic, size))
+            self._sink.submit(topic, outbox.key, value, partial(self._answered, outbox, out, topic, size))
 
     def _answered(self, outbox: Outbox, out: Out, topic: str, size: int, ack: Ack) -> None:
         stored = ack.fate is Fate.STORED
@@ -120,14 +121,11 @@ class Publisher:
         """
         outbox = self.claimed(idlog)
         self._backlog.hurry(outbox)
-        with trio.move_on_after(seconds):
-            await outbox.wait(number)
-        if outbox.published < number:
-            reason = outbox.last_failure or "the brokers have not confirmed them"
-            raise PublicationPending(
-                f"events {outbox.published + 1} to {number} of {printable(idlog.chain.persistence_id)} are stored, but "
-                f"not published to their topics after {seconds:g} s: {reason}"
-            )
+        await outbox.wait_for(number, seconds)
+
+    async def learn(self, idlog: IdLog) -> None:
+        """Nothing but the journal and the confirmations tells how far an id is published."""
+        await trio.lowlevel.checkpoint()
 
     async def drain(self) -> None:
         """Wait until all is published but what was put off after a failure; no deadline."""

@@ -17,8 +17,8 @@ from .._journal.layout import Layout
 from .._journal.registry import Registry
 from ..abc import ReplayChannel
 from ..config import JournalConfig
-from ..driver import Ack, Driver, EventSink, Fate, Log, TopicSpec
-from ..errors import ConfigError, EventMappingFailed, TopicMissing, printable
+from ..driver import Ack, Driver, EventSink, Fate, Log, TopicSpec, TransactionalSink
+from ..errors import EventMappingFailed, TopicMissing, printable
 from ..publishing import EmptyEventTopicMapper, EventTopicMapper, load_event_topic_mapper
 from ..serialization import Serializer
 from .desk import Desk
@@ -26,6 +26,7 @@ from .mapping import Mapping
 from .means import Means
 from .publisher import Publisher
 from .sweep import first_value, stored_ids
+from .transactional import TransactionalPublisher
 
 MAX_IN_FLIGHT: Final = 50_000
 """Published records without a confirmation; librdkafka's own queue has room for twice as many."""
@@ -49,23 +50,16 @@ class Publishing:
     """
 
     mapping: Mapping
-    sink: EventSink
+    sink: EventSink | TransactionalSink
 
 
 def make_mapping(config: JournalConfig, mapper: EventTopicMapper | None) -> Mapping:
     """The mapper that was given, else the one that the configuration names.
 
     Raises:
-        ConfigError: it cannot be loaded, or the mode is one that this release does not have.
+        ConfigError: it cannot be loaded.
     """
-    settings = config.event_producer
-    mapping = Mapping(mapper or load_event_topic_mapper(settings.topic_mapper_class), config)
-    if settings.mode == "exactly-once" and not mapping.empty:
-        raise ConfigError(
-            'kafka-journal.event.producer.mode = "exactly-once" is not available in this release: use "at-least-once", '
-            "whose consumers can leave out what they have seen by persistence id and sequence number"
-        )
-    return mapping
+    return Mapping(mapper or load_event_topic_mapper(config.event_producer.topic_mapper_class), config)
 
 
 def make_desk(
@@ -94,9 +88,7 @@ def make_desk(
         look: judges what came to an id's log since the last look.
     """
     mapping = Mapping(EmptyEventTopicMapper(), config) if publishing is None else publishing.mapping
-    sink: EventSink = NoSink() if publishing is None else publishing.sink
     means = Means(
-        sink=sink,
         spawn=spawn,
         read=read,
         topics_of=lambda idlog, event: mapping.topics_of(event, idlog.log.topic),
@@ -112,8 +104,16 @@ def make_desk(
         ids=ids,
         look=look,
         list_ids=partial(stored_ids, driver, config, layout),
-        publisher=None if publishing is None else Publisher(means),
+        publisher=None if publishing is None else _publisher(means, publishing.sink, config),
     )
+
+
+def _publisher(
+    means: Means, sink: EventSink | TransactionalSink, config: JournalConfig
+) -> Publisher | TransactionalPublisher:
+    if isinstance(sink, TransactionalSink):
+        return TransactionalPublisher(means, sink, config.event_producer.transactional_producers)
+    return Publisher(means, sink)
 
 
 async def _prepare(

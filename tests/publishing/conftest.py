@@ -20,6 +20,8 @@ from kafka_persist import (
     open_journal,
 )
 
+from .committed import settle
+
 
 class To(EventTopicMapper):
     """Maps every event to the same topics, or to what a function says."""
@@ -38,13 +40,13 @@ class Broker:
         self.servers, self.prefix = servers, prefix
         self.topic = f"{prefix}published"
 
-    def config(self, *, mode="at-least-once", create=True, **settings):
+    def config(self, *, mode="at-least-once", create=True, delivery_timeout=10, **settings):
         return JournalConfig(
             bootstrap_servers=self.servers,
             prefix=f"{self.prefix}j-",
             topics=TopicsConfig(create=create),
             event_producer=EventProducerConfig(mode=mode, **settings),
-            delivery_timeout=10,
+            delivery_timeout=delivery_timeout,
         )
 
     def open(self, mapper=None, *, serializer=None, **settings):
@@ -78,6 +80,11 @@ class Broker:
             else:
                 records.append((message.partition(), message.key(), message.value()))
         return records
+
+    def committed(self, persistence_id, topic=None):
+        """The same as `numbers`, when no transaction is open any more; reads committed records, as clients do by default."""
+        settle(self.servers, topic or self.topic)
+        return self.numbers(persistence_id, topic)
 
     def numbers(self, persistence_id, topic=None):
         """The sequence numbers of an id's published events, in the order of the topic."""

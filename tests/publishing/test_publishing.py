@@ -188,17 +188,6 @@ async def test_fire_and_forget(broker):
     assert broker.numbers("a") == list(range(1, 50))
 
 
-def test_exactly_once_is_refused(broker):
-    """A mode that this release does not have is an error at once, not a weaker promise."""
-    with pytest.raises(ConfigError, match="exactly-once"):
-        trio.run(opened, broker)
-
-
-async def opened(broker):
-    async with broker.open(mode="exactly-once"):
-        pass
-
-
 @pytest.mark.parametrize(
     ("name", "message"),
     [

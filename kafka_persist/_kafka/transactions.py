@@ -1,0 +1,206 @@
+"""Publishing exactly once: who holds which transactional id, and how many clients there are.
+
+Each log has a transactional id of its own, the same in every process, so taking it over fences whoever had it, ends that
+one's open transaction, and only then the mark is read: from here on nobody else can move it. A client costs a few
+threads and connections, so there are never more than configured: those that are not in use stay as long as there is
+room, and the one that was unused for longest makes room.
+
+After an error, or a cancellation, a client is thrown away: what became of its transaction is open, and the next client of
+the log, whoever makes it, resolves that by taking over and reading the mark.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Final, TypeVar
+
+import attrs
+import trio
+
+from .. import driver
+from .._lifecycle import background
+from ..config import JournalConfig
+from ..driver import Log, PublishedRecord, TransactionalSink
+from ..errors import ConnectError
+from .brokers import Brokers, at
+from .marks import Marks
+from .transactor import Transactor
+
+T = TypeVar("T")
+
+LOOK_SECONDS: Final = 0.25
+"""How long a look at a mark waits for a transaction that somebody else has open: one of a living process ends sooner, one of
+a dead process is ended by taking over."""
+
+
+@asynccontextmanager
+async def open_transactional_sink(brokers: Brokers[JournalConfig]) -> AsyncIterator[KafkaTransactionalSink]:
+    """Open what publishes in transactions; leaving the block ends every client. Nothing is connected before it is used.
+
+    Raises:
+        ConfigError: librdkafka refuses a property.
+    """
+    async with background("the publisher's connection to Kafka") as tasks:
+        sink = KafkaTransactionalSink(brokers.config)
+        await sink.check()
+        tasks.spawn(brokers.follow, sink.move)
+        try:
+            yield sink
+        finally:
+            with trio.CancelScope(shield=True):  # bounded: letting a client go waits for nobody
+                await sink.close()
+
+
+@attrs.define(eq=False)
+class _Held(driver.Transactor):
+    """A log's transactional id, in this process.
+
+    Attributes:
+        sink: runs the client's calls.
+        client: does them.
+        config: what the client was made for.
+        number: the mark.
+        usable: no transaction of it is open or has failed.
+    """
+
+    sink: KafkaTransactionalSink
+    client: Transactor
+    config: JournalConfig
+    number: int = 0
+    usable: bool = False
+
+    @property
+    def mark(self) -> int:
+        """See `driver.Transactor.mark`."""
+        return self.number
+
+    async def publish(self, records: Sequence[PublishedRecord], mark: int) -> None:
+        """See `driver.Transactor.publish`."""
+        self.usable = False
+        await self.sink.in_thread(partial(self.client.publish, records, mark))
+        self.number, self.usable = mark, True
+
+
+class KafkaTransactionalSink(TransactionalSink):
+    """`TransactionalSink` on librdkafka; opened by `open_transactional_sink`."""
+
+    def __init__(self, config: JournalConfig) -> None:
+        self._config = config
+        self._most = config.event_producer.transactional_producers
+        self._slots = trio.Semaphore(self._most)
+        self._threads = trio.CapacityLimiter(self._most + 4)
+        self._in_use = 0
+        self._idle: OrderedDict[Log, _Held] = OrderedDict()
+        self._marks: Marks | None = None
+        self._making_marks = trio.Lock()
+
+    def __repr__(self) -> str:
+        return f"<KafkaTransactionalSink {self._in_use} clients in use, {len(self._idle)} idle, {self._most} at most>"
+
+    @property
+    def clients(self) -> int:
+        """How many clients there are now."""
+        return self._in_use + len(self._idle)
+
+    async def check(self) -> None:
+        """Make a client and let it go.
+
+        Raises:
+            ConfigError: librdkafka refuses a property.
+        """
+        client = await self.in_thread(partial(_make, self._config, Log("none"), b""))
+        await self._discard(_Held(self, client, self._config))
+
+    async def mark(self, log: Log) -> int | None:
+        """See `TransactionalSink.mark`."""
+        marks = await self._marks_now()
+        return await self.in_thread(partial(marks.look_up, log, LOOK_SECONDS))
+
+    @asynccontextmanager
+    async def open(self, log: Log) -> AsyncIterator[driver.Transactor]:
+        """See `TransactionalSink.open`."""
+        async with self._slots:
+            self._in_use += 1
+            held = self._idle.pop(log, None)
+            try:
+                if held is None:
+                    await self._make_room()
+                    held = await self._take_over(log)
+                yield held
+            finally:
+                self._in_use -= 1
+                if held is not None:
+                    await self._put_away(log, held)
+
+    async def _take_over(self, log: Log) -> _Held:
+        """Make a client and let nobody else publish; then the mark is certain."""
+        marks, config = await self._marks_now(), self._config
+        client = await self.in_thread(partial(_make, config, log, marks.group_metadata))
+        held = _Held(self, client, config)
+        try:
+            await self.in_thread(client.take_over)
+            mark = await self.in_thread(partial(marks.look_up, log, config.delivery_timeout))
+            if mark is None:
+                raise ConnectError(
+                    f"publishing {log}: a predecessor's transaction was ended, but the brokers have not written its end "
+                    f"down within {config.delivery_timeout:g} s"
+                )
+            held.number, held.usable = mark, True
+        finally:
+            if not held.usable:
+                await self._discard(held)
+        return held
+
+    async def _marks_now(self) -> Marks:
+        """The client that looks marks up; made on first use."""
+        async with self._making_marks:
+            if self._marks is None:
+                config = self._config
+                properties = config.event_consumer_properties(config.publication_group)
+                self._marks = await self.in_thread(partial(Marks, properties, config.publication_group))
+            return self._marks
+
+    async def _put_away(self, log: Log, held: _Held) -> None:
+        """Keep a client that is no longer in use, if it is good."""
+        if held.usable and held.config is self._config and log not in self._idle:
+            self._idle[log] = held
+        else:
+            await self._discard(held)
+
+    async def _make_room(self) -> None:
+        """End those clients that were unused for longest, until there are no more than there may be."""
+        while self._idle and self.clients > self._most:
+            _, held = self._idle.popitem(last=False)
+            await self._discard(held)
+
+    async def _discard(self, held: _Held) -> None:
+        with trio.CancelScope(shield=True):  # bounded: it waits for nobody
+            await self.in_thread(held.client.discard)
+
+    async def in_thread(self, sync_fn: Callable[[], T]) -> T:
+        """Run a client's call in a worker thread."""
+        return await trio.to_thread.run_sync(sync_fn, limiter=self._threads)
+
+    async def move(self, servers: Sequence[str]) -> None:
+        """Make new clients for the brokers at `servers`; those in use fail, or are not kept."""
+        self._config = at(self._config, servers)
+        self._marks = None
+        while self._idle:
+            await self._discard(self._idle.popitem()[1])
+        await trio.lowlevel.checkpoint()
+
+    async def close(self) -> None:
+        """End all clients; none is in use any more. Idempotent."""
+        while self._idle:
+            await self._discard(self._idle.popitem()[1])
+        marks, self._marks = self._marks, None
+        if marks is not None:
+            await self.in_thread(marks.close)
+
+
+def _make(config: JournalConfig, log: Log, group_metadata: bytes) -> Transactor:
+    properties = {**config.event_producer_properties(), "transactional.id": config.transactional_id(log.topic)}
+    return Transactor(properties, log, group_metadata, seconds=config.delivery_timeout)

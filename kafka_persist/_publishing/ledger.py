@@ -1,0 +1,139 @@
+"""One id's events on their way into transactions.
+
+What is stored waits in the `tail` until the transaction that has it is committed; everything that waits then goes into
+the next transaction together. The mark is what the last committed transaction says. After a failure, and at the
+beginning, it is looked up, and whatever it does not cover is taken from the tail, or read back from the journal where the
+tail does not reach: so an event is in exactly one committed transaction, whoever commits it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import attrs
+
+from .._core.event_format import event_value
+from .._journal.batch import Item
+from ..driver import PublishedRecord
+from .flow import Flow
+from .mapping import Topics
+from .shelf import TAIL_WRITES, Shelf
+
+MAX_RECORDS: Final = 2_000
+MAX_BYTES: Final = 4 * 1024 * 1024
+"""One transaction's, unless a single write has more; what waits longer goes into the next."""
+
+
+@attrs.define(eq=False)
+class Batch:
+    """What one transaction publishes.
+
+    Attributes:
+        records: for the topics.
+        last: the mark that it commits; everything up to it is published then.
+        writes: how many writes of the tail are in it.
+        size: bytes.
+    """
+
+    last: int
+    records: list[PublishedRecord] = attrs.field(factory=list)
+    writes: int = 0
+    size: int = 0
+
+    @property
+    def full(self) -> bool:
+        """The next event goes into another transaction."""
+        return len(self.records) >= MAX_RECORDS or self.size >= MAX_BYTES
+
+    @property
+    def topics(self) -> set[str]:
+        """Where it goes."""
+        return {record.topic for record in self.records}
+
+
+@attrs.define(eq=False, kw_only=True)
+class Ledger(Shelf):
+    """See the module.
+
+    Attributes:
+        flow: bounds what all ids keep in memory.
+        put_off: publishing failed, and there is a pause.
+        due: when the pause ends.
+    """
+
+    flow: Flow
+    put_off: bool = False
+    due: float = 0.0
+
+    @property
+    def complete(self) -> bool:
+        """Nothing is missing in the topics."""
+        return self.tail is not None and not self.tail and self.published >= self.tail_above
+
+    @property
+    def covered(self) -> bool:
+        """The tail has all that is missing."""
+        return self.tail is not None and self.published >= self.tail_above
+
+    def keep(self, items: Sequence[Item]) -> None:
+        """Keep what was stored now, unless it is too much."""
+        if self.tail is None or not self.flow.has_room or len(self.tail) + len(items) > TAIL_WRITES:
+            self.forget()
+            return
+        self.tail.extend(items)
+        for item in items:
+            self.flow.sent(item.size)
+
+    def forget(self) -> None:
+        """Keep nothing: the journal has it."""
+        for item in self.tail or ():
+            self.flow.answered(item.size, confirmed=False)
+        self.tail = None
+
+    def start_reading(self, highest: int) -> None:
+        """Keep what is stored from now on; the journal is read up to `highest`."""
+        self.forget()
+        self.tail, self.tail_above = deque(), highest
+
+    def skip(self, items: Sequence[Item]) -> None:
+        """Note writes that go nowhere, while nothing is missing."""
+        self.tail_above = items[-1].last
+        self.confirm(self.tail_above)
+
+    def first_batch(self) -> Batch:
+        """The oldest writes that wait, as many as one transaction takes."""
+        batch = Batch(self.published)
+        for item in self.tail or ():
+            if batch.full or (batch.records and batch.size + item.size > MAX_BYTES):
+                break
+            for number, topics, entry in _events(item):
+                if number > self.published:
+                    self.add(batch, number, topics, entry)
+            batch.writes += 1
+            batch.last = max(batch.last, item.last)
+        return batch
+
+    def add(self, batch: Batch, number: int, topics: Topics, entry: bytes) -> None:
+        """Add an event to a batch."""
+        if topics:
+            value = event_value(self.prefix, entry)
+            batch.records.extend(PublishedRecord(topic, self.key, value) for topic in topics)
+            batch.size += len(value) * len(topics)
+        batch.last = number
+
+    def committed(self, batch: Batch) -> None:
+        """The transaction is in the topics: forget its writes, raise the mark."""
+        if self.tail is not None:
+            for _ in range(batch.writes):
+                item = self.tail.popleft()
+                self.flow.answered(item.size, confirmed=False)
+                self.tail_above = item.last
+        self.confirm(batch.last)
+
+
+def _events(item: Item) -> Iterator[tuple[int, Topics, bytes]]:
+    """An atomic write's events that go somewhere."""
+    for place, topics in enumerate(item.topics):
+        yield item.first + place, topics, item.entries[place]
