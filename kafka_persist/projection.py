@@ -61,6 +61,13 @@ class ProjectionStore(abc.ABC):
             Exception: whatever the user's function raised; nothing of the batch was stored.
         """
 
+    def advance(self, positions: Mapping[tuple[str, int], int]) -> None:  # noqa: B027 - a store may do without
+        """Raise stored positions: up to these offsets there is nothing more to apply.
+
+        Behind the last event of a partition may stand ends of transactions (``mode = "exactly-once"``), which are no
+        events. A store that does not note that they were passed takes their removal, by retention, for lost events.
+        """
+
     @abc.abstractmethod
     def clear(self) -> None:
         """In one transaction: empty the read model and forget all positions."""
@@ -123,6 +130,7 @@ class Projection:
         self._decoder = decoder
         self._limiter = trio.CapacityLimiter(1)
         self._next: dict[Log, int] | None = None
+        self._passed: dict[tuple[str, int], int] = {}
         self.applied: int = 0
         """Events that changed the read model, since it was opened."""
 
@@ -152,6 +160,7 @@ class Projection:
         ends = {log: (await self._in_thread(partial(self._reader.bounds, log)))[1] for log in await self._positions()}
         while not _reached(await self._positions(), ends):
             await self._step()
+        await self._advance()
 
     async def rebuild(self) -> None:
         """Empty the read model, then apply everything from the beginning of the topics.
@@ -203,6 +212,18 @@ class Projection:
         fresh = [record for record in records if record.offset >= positions[record.log]]
         for start in range(0, len(fresh), BATCH):
             await self._apply(fresh[start : start + BATCH], positions)
+        for log, end in self._reader.ends.items():
+            if end > positions[log]:  # behind the last event are ends of transactions
+                positions[log] = self._passed[log.topic, log.partition] = end
+        if not records:
+            await self._advance()
+
+    async def _advance(self) -> None:
+        """Note in the store what was passed and brought no event; not for each batch: it is a transaction of its own."""
+        await trio.lowlevel.checkpoint()
+        passed, self._passed = self._passed, {}
+        if passed:
+            await self._in_thread(partial(self._store.advance, passed))
 
     async def _apply(self, records: Sequence[RawEvent], positions: dict[Log, int]) -> None:
         await trio.lowlevel.checkpoint()

@@ -98,6 +98,15 @@ class SqliteProjectionStore(ProjectionStore):
                 "projection on the same database. Nothing of the batch was applied"
             )
 
+    def advance(self, positions: Mapping[tuple[str, int], int]) -> None:
+        """See `ProjectionStore.advance`."""
+        with self._transaction():
+            for (topic, partition), offset in positions.items():
+                self._connection.execute(
+                    "UPDATE kafka_persist_positions SET next_offset = max(next_offset, ?) WHERE topic = ? AND partition = ?",
+                    (offset, topic, partition),
+                )
+
     def clear(self) -> None:
         """See `ProjectionStore.clear`."""
         with self._transaction():

@@ -8,6 +8,10 @@ the finished positions are committed first, inside librdkafka's callback, so tha
 fetched and not finished then belongs to nobody here: each record carries the number of its assignment, and records of
 an older one are neither handed out nor committed.
 
+The ends of transactions take up offsets and bring no record. Where a partition's end was reached, the position behind them
+is what counts as reached, and as finished once all records before it are: a committed position in front of such a marker
+would be lost when retention removes it.
+
 librdkafka is told to fail where a position is no longer in the log (``auto.offset.reset=error``): events that retention
 removed before they were read must not go missing in silence. Where a group begins is decided here, in `_assigned`.
 """
@@ -19,7 +23,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Literal, NamedTuple
 
-from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from ..driver import Log
 from .errors import UNREACHABLE, broker_error, describe, error_in
@@ -49,12 +53,14 @@ class EventReader:
     """One consumer; see the module."""
 
     def __init__(self, config: Mapping[str, Any], *, start: Literal["earliest", "latest"]) -> None:
-        self._consumer = Consumer(dict(config))
+        self._consumer = Consumer({**config, "enable.partition.eof": True})
         self._start = OFFSET_BEGINNING if start == "earliest" else OFFSET_END
         self._owned: dict[Log, int] = {}
         self._assignments = 0
         self._finished: dict[Log, int] = {}
         self._committed: dict[Log, int] = {}
+        self._last: dict[Log, int] = {}
+        self._ends: dict[Log, int] = {}
         self._committed_at = time.monotonic()
         self._paused = False
         self._group = False
@@ -74,6 +80,11 @@ class EventReader:
     def partitions(self) -> Sequence[Log]:
         """What is read here now."""
         return list(self._owned)
+
+    @property
+    def ends(self) -> Mapping[Log, int]:
+        """Ends of partitions that were reached: no record below them is still to come. Read it between two `read`."""
+        return self._ends
 
     # --- in a worker thread --------------------------------------------------------------------------------------
 
@@ -133,14 +144,18 @@ class EventReader:
 
     def _event(self, message: Message) -> RawEvent | None:
         log = Log(message.topic() or "", -1 if message.partition() is None else message.partition())  # type: ignore[arg-type]
-        error = message.error()
+        error, offset = message.error(), message.offset()
         if error is not None:
+            if error.code() == KafkaError._PARTITION_EOF:
+                assert offset is not None
+                self._ends[log] = offset
+                return None
             if error.code() in UNREACHABLE or error.retriable():
                 _log.debug("reading %s: %s", log, describe(error))
                 return None
             raise broker_error(error, f"reading {log}")
-        offset = message.offset()
         assert offset is not None
+        self._last[log] = offset
         return RawEvent(log, offset, message.key(), message.value(), self._owned.get(log, -1))
 
     def _pause(self, paused: bool) -> None:
@@ -155,6 +170,9 @@ class EventReader:
 
     def _take(self, logs: Iterable[Log]) -> None:
         self._assignments += 1
+        for log in logs:
+            self._last.pop(log, None)
+            self._ends.pop(log, None)
         self._owned.update(dict.fromkeys(logs, self._assignments))
 
     def _give(self, partitions: Iterable[TopicPartition]) -> None:
@@ -170,7 +188,7 @@ class EventReader:
         for each in known:
             if each.offset < 0:
                 each.offset = self._start
-        self._take(Log(each.topic, each.partition) for each in known)
+        self._take([Log(each.topic, each.partition) for each in known])
         consumer.incremental_assign(known)
 
     def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
@@ -190,6 +208,7 @@ class EventReader:
         """Commit what is finished."""
         self._committed_at = time.monotonic()
         finished = self._finished.copy()  # one step: Trio's thread may add to it at any time
+        finished = {log: self._behind_markers(log, offset) for log, offset in finished.items()}
         new = {log: offset for log, offset in finished.items() if self._committed.get(log) != offset}
         if not new or not self._group:
             return
@@ -202,6 +221,10 @@ class EventReader:
                 self._consumer.commit(offsets=offsets)
         except KafkaException as exception:  # the group moves on; the next owner repeats what is not committed
             _log.warning("positions were not committed: %s", describe(error_in(exception)))
+
+    def _behind_markers(self, log: Log, offset: int) -> int:
+        """The end of the partition, if everything that was fetched up to there is finished."""
+        return max(offset, self._ends.get(log, 0)) if self._last.get(log) == offset - 1 else offset
 
     def close(self) -> None:
         """Commit, leave the group, end the client."""

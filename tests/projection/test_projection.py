@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sqlite3
@@ -10,8 +11,11 @@ import sys
 import textwrap
 import uuid
 
+import attrs
 import pytest
 import trio
+from confluent_kafka import IsolationLevel, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from kafka_persist import (
     AtomicWrite,
@@ -58,8 +62,40 @@ class World:
             bootstrap_servers=servers, prefix=f"{prefix}j-", event_producer=EventProducerConfig(partitions=3)
         )
 
-    async def write(self, count, *names):
-        async with open_journal(self.config, event_topic_mapper=To(self.topic)) as journal:
+    def settle(self, partitions):
+        """Return when no transaction is open in the topic."""
+        admin = AdminClient({"bootstrap.servers": self.servers, "logger": logging.getLogger("tests.raw")})
+        for partition in (TopicPartition(self.topic, each) for each in range(partitions)):
+            ends = set(range(2))
+            while len(ends) > 1:
+                answers = [
+                    admin.list_offsets({partition: OffsetSpec.latest()}, isolation_level=level)[partition]
+                    for level in (IsolationLevel.READ_COMMITTED, IsolationLevel.READ_UNCOMMITTED)
+                ]
+                ends = {answer.result().offset for answer in answers}
+
+    def produce_in_vain(self, partitions):
+        """Abort a transaction with an event in each partition."""
+        producer = Producer({"bootstrap.servers": self.servers, "transactional.id": self.topic})
+        producer.init_transactions(30)
+        producer.begin_transaction()
+        for partition in range(partitions):
+            producer.produce(self.topic, b"no event", b"a", partition)
+        producer.flush(30)
+        producer.abort_transaction(30)
+        producer.close()
+        self.settle(partitions)
+
+    async def remove_everything(self):
+        """What retention does to a topic that nobody writes to."""
+        self.settle(3)
+        async with open_driver(self.config) as driver:
+            for log in (Log(self.topic, partition) for partition in range(3)):
+                await driver.delete_before(log, (await driver.scan(log, None, 0)).range.end)
+
+    async def write(self, count, *names, mode="at-least-once"):
+        config = attrs.evolve(self.config, event_producer=attrs.evolve(self.config.event_producer, mode=mode))
+        async with open_journal(config, event_topic_mapper=To(self.topic)) as journal:
             for name in names:
                 writer = uuid.uuid4()
                 first = await journal.claim(name, writer) + 1
@@ -234,6 +270,27 @@ VICTIM = """
 
     trio.run(main)
 """
+
+
+async def test_transactions_at_the_end_of_the_topic(world):
+    """Behind the last event may be ends of transactions, and events of an aborted one: catching up ends all the same.
+
+    When retention removes those, too, no event is taken for lost.
+    """
+    await world.write(10, "a", mode="exactly-once")
+    world.produce_in_vain(3)
+    for count in (0, 10):
+        with world.store() as store:
+            async with world.open(store) as projection:
+                with trio.fail_after(30):
+                    await projection.catch_up()
+                assert (await projection.lag()).records == 0
+        await world.remove_everything()
+        await world.write(count, "a", mode="exactly-once")
+    with world.store() as store:
+        async with world.open(store) as projection:
+            await projection.catch_up()
+    assert world.balances() == {"a": (210, 20)}
 
 
 async def test_killed_in_the_middle(world, tmp_path):
