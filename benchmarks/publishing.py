@@ -29,6 +29,8 @@ MODES = {
     "fire-and-forget": {"mode": "fire-and-forget"},
     "at-least-once": {"mode": "at-least-once"},
     "at-least-once, await-publication": {"mode": "at-least-once", "await_publication": True},
+    "exactly-once": {"mode": "exactly-once"},
+    "exactly-once, await-publication": {"mode": "exactly-once", "await_publication": True},
 }
 PAYLOAD = b"x" * 200
 

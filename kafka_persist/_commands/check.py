@@ -13,7 +13,15 @@ import trio
 
 from ..config import Config, load_config
 from ..errors import PersistenceError
-from .hints import BROKER_HINTS, JOURNAL_HINTS, SNAPSHOT_HINTS, Finding, Verdict, judge
+from .hints import (
+    BROKER_HINTS,
+    JOURNAL_HINTS,
+    SNAPSHOT_HINTS,
+    TRANSACTION_HINTS,
+    Finding,
+    Verdict,
+    judge,
+)
 
 CLEAN, IN_DANGER, FAILED = 0, 1, 2
 """Exit codes: nothing dangerous, something dangerous, not answered."""
@@ -82,6 +90,8 @@ def _findings(config: Config, brokers: dict[str, Any], topics: dict[str, Any]) -
         version = settings.get("inter.broker.protocol.version", "")
         yield Finding(f"broker {name}", "version", version, Verdict.OK, "Kafka 2.1 and later are supported")
         yield from judge(BROKER_HINTS, f"broker {name}", settings, config, count)
+        if config.journal.event_producer.mode == "exactly-once":
+            yield from judge(TRANSACTION_HINTS, f"broker {name}", settings, config, count)
     for name, settings in topics.items():
         hints = SNAPSHOT_HINTS if _role(name, config) == "snapshot" else JOURNAL_HINTS
         found = judge(hints, f"topic {name}", settings, config, count)

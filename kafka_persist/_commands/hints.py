@@ -15,6 +15,8 @@ Settings = Mapping[str, str]
 REPLICATED: Final = 3
 """Brokers from which on a cluster can survive the loss of one without losing what was acknowledged."""
 
+WEEK_MINUTES: Final = 7 * 24 * 60
+
 
 class Verdict(enum.Enum):
     """How a finding is to be taken."""
@@ -63,6 +65,10 @@ class Hint:
         if value == "" or self.fits(value, config, brokers):
             return Finding(where, self.setting, value, Verdict.OK, self.why)
         return Finding(where, self.setting, value, self.verdict, self.why, self.fix)
+
+
+def _transaction_timeout(config: Config) -> int:
+    return int(config.journal.event_producer_properties().get("transaction.timeout.ms", 0))
 
 
 def _largest(config: Config) -> int:
@@ -127,6 +133,31 @@ BROKER_HINTS: Final = (
         "log.cleanup.policy=delete",
     ),
 )
+
+TRANSACTION_HINTS: Final = (
+    Hint(
+        "offsets.retention.minutes",
+        lambda value, *_: int(value) >= WEEK_MINUTES,
+        Verdict.ADVICE,
+        "an id whose process died must be opened or swept within this time, or its last events are published twice",
+        "offsets.retention.minutes=10080 (a week, Kafka's default) or more",
+    ),
+    Hint(
+        "transaction.state.log.replication.factor",
+        lambda value, _, brokers: int(value) <= brokers,
+        Verdict.DANGER,
+        "with fewer brokers than copies no transaction can begin, and nothing is published",
+        "transaction.state.log.replication.factor of at most the number of brokers",
+    ),
+    Hint(
+        "transaction.max.timeout.ms",
+        lambda value, config, _: int(value) >= _transaction_timeout(config),
+        Verdict.DANGER,
+        "a publisher with a longer transaction.timeout.ms is refused, and nothing is published",
+        "event.producer.transaction.timeout.ms of at most transaction.max.timeout.ms",
+    ),
+)
+"""For ``mode = "exactly-once"``."""
 
 JOURNAL_HINTS: Final = (
     Hint(

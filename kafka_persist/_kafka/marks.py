@@ -20,6 +20,7 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import AdminClient
 
+from ..config import JournalConfig
 from ..driver import Log
 from .client import Reasons, client_config
 from .errors import UNREACHABLE, broker_error, error_in
@@ -32,10 +33,10 @@ NEVER_SAID: Final = -1001
 class Marks:
     """The marks of a journal; made and called in worker threads."""
 
-    def __init__(self, properties: Mapping[str, Any], group: str) -> None:
-        self._group = group
-        self._admin = AdminClient(client_config(properties, Reasons()))
-        self.group_metadata: bytes = _metadata_of(group, properties)
+    def __init__(self, config: JournalConfig) -> None:
+        self._group = config.publication_group
+        self._admin = AdminClient(client_config(config.client_properties(), Reasons()))
+        self.group_metadata: bytes = _metadata_of(config.event_consumer_properties(self._group))
         """What a producer commits offsets of the group with."""
 
     def close(self) -> None:
@@ -74,9 +75,9 @@ class Marks:
         return found.error, found.offset
 
 
-def _metadata_of(group: str, properties: Mapping[str, Any]) -> bytes:
+def _metadata_of(properties: Mapping[str, Any]) -> bytes:
     """What a consumer of the group, which joins nothing, knows of it; it waits for no broker."""
-    consumer = Consumer({**client_config(properties, Reasons()), "group.id": group})
+    consumer = Consumer(client_config(properties, Reasons()))
     try:
         found: bytes = consumer.consumer_group_metadata()
         return found

@@ -158,9 +158,7 @@ class KafkaTransactionalSink(TransactionalSink):
         """The client that looks marks up; made on first use."""
         async with self._making_marks:
             if self._marks is None:
-                config = self._config
-                properties = config.event_consumer_properties(config.publication_group)
-                self._marks = await self.in_thread(partial(Marks, properties, config.publication_group))
+                self._marks = await self.in_thread(partial(Marks, self._config))
             return self._marks
 
     async def _put_away(self, log: Log, held: _Held) -> None:

@@ -33,13 +33,11 @@ class Batch:
     Attributes:
         records: for the topics.
         last: the mark that it commits; everything up to it is published then.
-        writes: how many writes of the tail are in it.
         size: bytes.
     """
 
     last: int
     records: list[PublishedRecord] = attrs.field(factory=list)
-    writes: int = 0
     size: int = 0
 
     @property
@@ -92,6 +90,14 @@ class Ledger(Shelf):
             self.flow.answered(item.size, confirmed=False)
         self.tail = None
 
+    def confirm(self, number: int) -> None:
+        """Let the mark rise to `number`; what it covers need not be kept."""
+        super().confirm(number)
+        while self.tail and self.tail[0].last <= self.published:
+            item = self.tail.popleft()
+            self.flow.answered(item.size, confirmed=False)
+            self.tail_above = item.last
+
     def start_reading(self, highest: int) -> None:
         """Keep what is stored from now on; the journal is read up to `highest`."""
         self.forget()
@@ -111,7 +117,6 @@ class Ledger(Shelf):
             for number, topics, entry in _events(item):
                 if number > self.published:
                     self.add(batch, number, topics, entry)
-            batch.writes += 1
             batch.last = max(batch.last, item.last)
         return batch
 
@@ -122,15 +127,6 @@ class Ledger(Shelf):
             batch.records.extend(PublishedRecord(topic, self.key, value) for topic in topics)
             batch.size += len(value) * len(topics)
         batch.last = number
-
-    def committed(self, batch: Batch) -> None:
-        """The transaction is in the topics: forget its writes, raise the mark."""
-        if self.tail is not None:
-            for _ in range(batch.writes):
-                item = self.tail.popleft()
-                self.flow.answered(item.size, confirmed=False)
-                self.tail_above = item.last
-        self.confirm(batch.last)
 
 
 def _events(item: Item) -> Iterator[tuple[int, Topics, bytes]]:

@@ -119,7 +119,7 @@ class TransactionalPublisher:
     async def _serve(self, ledger: Ledger) -> None:
         """Publish what one id has waiting, for a while."""
         try:
-            if not ledger.covered:
+            if ledger.failures or not ledger.covered:
                 await self.learn(ledger.idlog)  # a predecessor may have published everything, or a successor
             if not ledger.complete:
                 async with self._sink.open(ledger.idlog.log) as transactor:
@@ -174,7 +174,7 @@ class TransactionalPublisher:
             finally:
                 self._in_flight -= len(batch.records)
             self._published += len(batch.records)
-        ledger.committed(batch)
+        ledger.confirm(batch.last)
 
     async def _prepare(self, topics: set[str]) -> None:
         missing = topics - self._ready

@@ -7,9 +7,9 @@ import json
 import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from kafka_persist import Config
+from kafka_persist import Config, EventProducerConfig, JournalConfig
 from kafka_persist.__main__ import main
-from kafka_persist._commands.hints import BROKER_HINTS, Verdict, judge
+from kafka_persist._commands.hints import BROKER_HINTS, TRANSACTION_HINTS, Verdict, judge
 
 GOOD = {
     "num.partitions": "1",
@@ -50,6 +50,31 @@ def test_each_bad_setting_is_found(setting, value, verdict):
     assert found[setting].verdict is verdict
     assert found[setting].fix
     assert all(each.verdict is Verdict.OK for name, each in found.items() if name != setting)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "verdict"),
+    [
+        ("offsets.retention.minutes", "10080", Verdict.OK),
+        ("offsets.retention.minutes", "1440", Verdict.ADVICE),
+        ("transaction.state.log.replication.factor", "3", Verdict.OK),
+        ("transaction.state.log.replication.factor", "4", Verdict.DANGER),
+        ("transaction.max.timeout.ms", "900000", Verdict.OK),
+        ("transaction.max.timeout.ms", "9000", Verdict.DANGER),
+    ],
+)
+def test_what_transactions_need(setting, value, verdict):
+    config = Config(journal=JournalConfig(event_producer=EventProducerConfig(mode="exactly-once")))
+    found = {each.setting: each for each in judge(TRANSACTION_HINTS, "b", {setting: value}, config, 3)}
+    assert found[setting].verdict is verdict
+
+
+@pytest.mark.parametrize(("mode", "rows"), [("exactly-once", 1), ("at-least-once", 0)])
+def test_transactions_are_looked_at_where_they_are_used(kafka_server, monkeypatch, capsys, mode, rows):
+    monkeypatch.setenv("KAFKA_PERSIST__KAFKA_JOURNAL__EVENT_PRODUCER__MODE", mode)
+    main(["check", "--bootstrap-servers", kafka_server.bootstrap_servers, "--json"])
+    printed = json.loads(capsys.readouterr().out)
+    assert sum(each["setting"] == "offsets.retention.minutes" for each in printed) == rows
 
 
 def test_a_cluster_of_one_is_in_danger_and_the_table_says_why(kafka_server, capsys):

@@ -165,8 +165,8 @@ async def test_a_transaction_of_unknown_outcome_is_resolved(broker, monkeypatch,
     assert broker.committed("a") == list(range(1, 31))
 
 
-async def test_a_broker_that_stops_answering(broker):
-    """Transactions that the broker does not answer are resolved when it is back."""
+async def test_a_broker_that_stops_answering(broker, capfd):
+    """Transactions that the broker does not answer are resolved when it is back; nothing of it reaches stderr."""
     with TestServer() as server:
         frozen = Broker(server.bootstrap_servers, broker.prefix)
         writer = Writer("a")
@@ -180,6 +180,7 @@ async def test_a_broker_that_stops_answering(broker):
             server.broker.resume()
             await until(lambda: journal._ids.get("a").published == 4000)
         assert frozen.committed("a") == list(range(1, 4001))
+    assert capfd.readouterr().err == ""
 
 
 async def test_a_cancelled_journal_ends_at_once_and_the_next_goes_on(broker):
