@@ -225,6 +225,11 @@ class Transactor(abc.ABC):
     def mark(self) -> int:
         """Up to which sequence number the log's events are published; nobody else moves it unnoticed."""
 
+    @property
+    @abc.abstractmethod
+    def wanted(self) -> bool:
+        """Whether it is time to let another log have its turn."""
+
     @abc.abstractmethod
     async def publish(self, records: Sequence[PublishedRecord], mark: int) -> None:
         """Write the records and move the mark, in one transaction.

@@ -9,8 +9,8 @@ two competing writers the log's order picks one, for everybody, for ever. Record
 
 A writer knows the head, appends one record that extends it, and looks at the offset that the broker reports:
 
-* It is the next offset that the writer has not judged yet: nothing came between, the record counts.
-* It is larger: something came between. The writer reads the gap and judges it like any reader.
+* It is the one behind the head: nothing came between, the record counts.
+* It is larger: something came between. The writer reads what stands behind the head and judges it like any reader.
 * It is smaller: the log lost records (`Verdict.TRUNCATED`).
 
 A *claim* hands the id to a new writer: records that the old writer sent extend an older head, so wherever they land
@@ -32,19 +32,18 @@ Two inferences, both from "a writer only ever extends records that count":
   refused: nothing extends it, or something extends what was cut off just before it. That is `JournalHeadLost`, never
   guessed away.
 * *A record that extends something else than what stands there* (`_check_history`), or follows another claim than the
-  one that counts, was written on another history of this log: the broker lost records that this reader, or that
-  record's writer, had seen. That is `JournalTruncated`.
+  one that counts, or numbers that nobody here has used, was written on another history of this log: the broker lost
+  records that this reader, or that record's writer, had seen. That is `JournalTruncated`.
 """
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable
 from typing import Final
 
 import attrs
 
-from ..errors import CorruptRecord, ForeignEvent, JournalHeadLost, JournalTruncated, WriteOutcomeUnknown, printable
+from ..errors import CorruptRecord, ForeignEvent, JournalHeadLost, JournalTruncated, printable
 from .envelope import Envelope, IdState, Kind
 
 NIL: Final = bytes(16)
@@ -106,6 +105,11 @@ class Chain:
         return self.base is not None and self.base.offset == self.head.offset
 
     @property
+    def behind_head(self) -> Chain:
+        """The same, with all that stands behind the head to be judged again."""
+        return Chain(self.persistence_id, self.head, self.head.offset + 1, self.oldest, self.base)
+
+    @property
     def lost_to(self) -> int:
         """Events above the floor up to this number are missing though nobody deleted them; 0 for none."""
         return self.oldest - 1 if self.oldest - 1 > self.head.floor else 0
@@ -120,10 +124,13 @@ class Verdict(enum.Enum):
 
 
 def verdict(chain: Chain, offset: int | None) -> Verdict:
-    """Judge a delivery report: `offset` is where the broker says that the record stands (None: it does not say)."""
-    if offset is None or offset > chain.position:
-        return Verdict.GAP
-    return Verdict.COUNTS if offset == chain.position else Verdict.TRUNCATED
+    """Judge a delivery report: `offset` is where the broker says that the record stands (None: it does not say).
+
+    Records behind the head that did not count are read again: the broker may have lost them, and others be there now.
+    """
+    if offset is not None and offset < chain.position:
+        return Verdict.TRUNCATED
+    return Verdict.COUNTS if offset == chain.head.offset + 1 else Verdict.GAP
 
 
 # --- reading -----------------------------------------------------------------------------------------------------
@@ -151,7 +158,7 @@ def judge(chain: Chain, offset: int, envelope: Envelope, log_start: int, where: 
         return _rebase(chain, offset, envelope, state, log_start, where)
     if (envelope.prev_offset, envelope.prev_author) != (chain.head.offset, chain.head.author):
         _check_base(chain, envelope, where)
-        _check_history(chain, envelope, where)
+        _check_history(chain, envelope, state, where)
         return Chain(chain.persistence_id, chain.head, offset + 1, chain.oldest, chain.base)
     _check_step(chain.head, envelope, state, where)
     return _with_head(chain, offset, envelope, state)
@@ -243,19 +250,31 @@ def _check_base(chain: Chain, envelope: Envelope, where: str) -> None:
         )
 
 
-def _check_history(chain: Chain, envelope: Envelope, where: str) -> None:
+def _check_history(chain: Chain, envelope: Envelope, state: IdState, where: str) -> None:
+    """Refuse a record that does not count here and cannot have been written on any earlier state of this log either."""
     head, (prev_offset, prev_author) = chain.head, (envelope.prev_offset, envelope.prev_author)
     other_record = prev_offset > head.offset or (prev_offset == head.offset and prev_author != head.author)
     other_claim = envelope.kind is not Kind.CLAIM and (
         envelope.epoch > head.epoch or (envelope.epoch == head.epoch and envelope.writer != head.writer)
     )
-    if other_record or other_claim:
+    if other_record or other_claim or _is_ahead(head, envelope, state):
         raise JournalTruncated(
             f"{where} extends a record at offset {prev_offset} that is not the one which counts there: it was written "
             f"on another history of this log, so the broker lost acknowledged records of "
             f"{printable(chain.persistence_id)} (unclean leader election, a deleted and recreated topic, or lost disk "
             "pages). Stop writing to it, and compare the brokers' replicas"
         )
+
+
+def _is_ahead(head: Head, envelope: Envelope, state: IdState) -> bool:
+    """Whether what a record extends has used more numbers, claims or deletions than the head: they only ever grow."""
+    match envelope.kind:
+        case Kind.CLAIM:
+            return state.last > head.highest or state.floor > head.floor or envelope.epoch - 1 > head.epoch
+        case Kind.EVENTS:
+            return state.first - 1 > head.highest or state.floor > head.floor
+        case Kind.DELETE:
+            return state.last > head.highest
 
 
 def _check_step(head: Head, envelope: Envelope, state: IdState, where: str) -> None:
@@ -334,63 +353,3 @@ def _extend(
 def advance(chain: Chain, offset: int, envelope: Envelope) -> Chain:
     """The chain behind an own record that is known to count at `offset`."""
     return _with_head(chain, offset, envelope, envelope.states[0])
-
-
-# --- deleting ----------------------------------------------------------------------------------------------------
-
-
-@attrs.frozen
-class Cut:
-    """How far the log itself may be cut for a deletion.
-
-    Attributes:
-        floor: the floor to record.
-        offset: the first record to keep; None: the delete record itself, once another record extends it.
-    """
-
-    floor: int
-    offset: int | None
-
-
-def plan_cut(to_sequence_nr: int, highest: int, counted: Iterable[tuple[int, Envelope]], lost_to: int = 0) -> Cut:
-    """Decide what a deletion up to `to_sequence_nr` removes.
-
-    Numbers between the last deleted event and the first one kept were never stored (rejected writes): the floor
-    covers them too, so that a reader of the cut log misses nothing. But numbers that were lost stay missing: a deletion
-    does not make good that retention removed others.
-
-    Args:
-        to_sequence_nr: what was asked for.
-        highest: the id's highest sequence number.
-        counted: the offsets and records that count, ascending.
-        lost_to: `Chain.lost_to` of the log that holds them.
-    """
-    if to_sequence_nr >= highest:
-        return Cut(highest, None)
-    for offset, envelope in counted:
-        state = envelope.states[0]
-        if envelope.kind is Kind.EVENTS and state.last > to_sequence_nr:
-            return Cut(to_sequence_nr if to_sequence_nr < lost_to else max(to_sequence_nr, state.first - 1), offset)
-    return Cut(to_sequence_nr, None)
-
-
-def survived_cut(head: Head, sent: Envelope) -> bool:
-    """Whether an own record counted, judged only by the state of a log whose start was cut behind it.
-
-    In one epoch only one writer writes, one record at a time: if the numbers of `sent` are used, `sent` used them.
-
-    Raises:
-        WriteOutcomeUnknown: another writer has taken over since, so the state does not tell.
-    """
-    if head.epoch != sent.epoch:
-        raise WriteOutcomeUnknown(
-            "the log was cut behind a record before its outcome was known, and another writer took over since. Open "
-            "the entity again, which decides it"
-        )
-    match sent.kind:
-        case Kind.CLAIM:
-            return head.writer == sent.writer
-        case Kind.EVENTS:
-            return head.highest >= sent.states[0].last
-        case Kind.DELETE:
-            return head.floor >= sent.states[0].floor

@@ -9,7 +9,8 @@ from __future__ import annotations
 import uuid
 
 from .._core import chain as rule
-from .._core.chain import Chain, Cut
+from .._core.chain import Chain
+from .._core.cut import Cut, plan_cut
 from .._core.envelope import Kind
 from ..errors import BrokerError, WriteOutcomeUnknown, WriterFenced, printable
 from .idlog import IdLog
@@ -75,7 +76,7 @@ async def save_mark(idlog: IdLog) -> None:
 
 async def _plan_cut(idlog: IdLog, to_sequence_nr: int) -> Cut:
     if to_sequence_nr >= idlog.chain.head.highest:
-        return rule.plan_cut(to_sequence_nr, idlog.chain.head.highest, ())
+        return plan_cut(to_sequence_nr, idlog.chain.head.highest, ())
     found: list[Counted] = []
 
     def keep_first(counted: Counted) -> None:
@@ -90,4 +91,4 @@ async def _plan_cut(idlog: IdLog, to_sequence_nr: int) -> Cut:
         on_counted=keep_first,
     )
     pairs = [(counted.offset, counted.envelope) for counted in found]
-    return rule.plan_cut(to_sequence_nr, idlog.chain.head.highest, pairs, chain.lost_to)
+    return plan_cut(to_sequence_nr, idlog.chain.head.highest, pairs, chain.lost_to)

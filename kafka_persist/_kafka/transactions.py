@@ -1,9 +1,12 @@
 """Publishing exactly once: who holds which transactional id, and how many clients there are.
 
 Each log has a transactional id of its own, the same in every process, so taking it over fences whoever had it, ends that
-one's open transaction, and only then the mark is read: from here on nobody else can move it. A client costs a few
-threads and connections, so there are never more than configured: those that are not in use stay as long as there is
-room, and the one that was unused for longest makes room.
+one's open transaction, and only then the mark is read: from here on nobody else can move it.
+
+A client costs a few threads and connections, and 0.1 to 0.5 seconds until it may write. So there are never more than
+configured, and each stays with its log as long as there is room, and for `TURN_SECONDS` where there is none: with more busy
+logs than clients, giving every free client to the next in the queue would make a new one for each transaction. After its
+turn, the client that was unused for longest makes room.
 
 After an error, or a cancellation, a client is thrown away: what became of its transaction is open, and the next client of
 the log, whoever makes it, resolves that by taking over and reading the mark.
@@ -11,6 +14,7 @@ the log, whoever makes it, resolves that by taking over and reading the mark.
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -34,6 +38,10 @@ T = TypeVar("T")
 LOOK_SECONDS: Final = 0.25
 """How long a look at a mark waits for a transaction that somebody else has open: one of a living process ends sooner, one of
 a dead process is ended by taking over."""
+
+
+TURN_SECONDS: Final = 1.0
+"""How long a log keeps its client at least, also while others wait."""
 
 
 @asynccontextmanager
@@ -62,6 +70,7 @@ class _Held(driver.Transactor):
         sink: runs the client's calls.
         client: does them.
         config: what the client was made for.
+        since: when it took over.
         number: the mark.
         usable: no transaction of it is open or has failed.
     """
@@ -69,6 +78,7 @@ class _Held(driver.Transactor):
     sink: KafkaTransactionalSink
     client: Transactor
     config: JournalConfig
+    since: float = attrs.field(factory=trio.current_time)
     number: int = 0
     usable: bool = False
 
@@ -76,6 +86,16 @@ class _Held(driver.Transactor):
     def mark(self) -> int:
         """See `driver.Transactor.mark`."""
         return self.number
+
+    @property
+    def wanted(self) -> bool:
+        """See `driver.Transactor.wanted`."""
+        return self.sink.crowded and self.had_its_turn
+
+    @property
+    def had_its_turn(self) -> bool:
+        """It may make room for others."""
+        return trio.current_time() >= self.since + TURN_SECONDS
 
     async def publish(self, records: Sequence[PublishedRecord], mark: int) -> None:
         """See `driver.Transactor.publish`."""
@@ -90,7 +110,8 @@ class KafkaTransactionalSink(TransactionalSink):
     def __init__(self, config: JournalConfig) -> None:
         self._config = config
         self._most = config.event_producer.transactional_producers
-        self._slots = trio.Semaphore(self._most)
+        self._queue = trio.Lock()
+        self._changed = trio.Event()
         self._threads = trio.CapacityLimiter(self._most + 4)
         self._in_use = 0
         self._idle: OrderedDict[Log, _Held] = OrderedDict()
@@ -104,6 +125,11 @@ class KafkaTransactionalSink(TransactionalSink):
     def clients(self) -> int:
         """How many clients there are now."""
         return self._in_use + len(self._idle)
+
+    @property
+    def crowded(self) -> bool:
+        """Somebody waits for a client."""
+        return self._queue.locked()
 
     async def check(self) -> None:
         """Make a client and let it go.
@@ -122,18 +148,38 @@ class KafkaTransactionalSink(TransactionalSink):
     @asynccontextmanager
     async def open(self, log: Log) -> AsyncIterator[driver.Transactor]:
         """See `TransactionalSink.open`."""
-        async with self._slots:
+        held = self._idle.pop(log, None)
+        if held is None:
+            await self._enter()
+        else:
             self._in_use += 1
-            held = self._idle.pop(log, None)
-            try:
-                if held is None:
-                    await self._make_room()
-                    held = await self._take_over(log)
-                yield held
-            finally:
-                self._in_use -= 1
-                if held is not None:
-                    await self._put_away(log, held)
+        try:
+            if held is None:
+                held = await self._take_over(log)
+            yield held
+        finally:
+            self._in_use -= 1
+            if held is not None:
+                await self._put_away(log, held)
+            self._notify()
+
+    async def _enter(self) -> None:
+        """Count one client more in use, when there may be one; first come, first served."""
+        async with self._queue:
+            while self.clients >= self._most:
+                had_their_turn = [log for log, held in self._idle.items() if held.had_its_turn]
+                if had_their_turn:
+                    await self._discard(self._idle.pop(had_their_turn[0]))
+                else:
+                    ends = [held.since + TURN_SECONDS for held in self._idle.values()]
+                    with trio.move_on_at(min(ends, default=math.inf)):
+                        await self._changed.wait()
+            self._in_use += 1
+
+    def _notify(self) -> None:
+        """Wake who waits for a client."""
+        self._changed.set()
+        self._changed = trio.Event()
 
     async def _take_over(self, log: Log) -> _Held:
         """Make a client and let nobody else publish; then the mark is certain."""
@@ -162,16 +208,10 @@ class KafkaTransactionalSink(TransactionalSink):
             return self._marks
 
     async def _put_away(self, log: Log, held: _Held) -> None:
-        """Keep a client that is no longer in use, if it is good."""
-        if held.usable and held.config is self._config and log not in self._idle:
+        """Keep a client that is no longer in use, if it is good and nobody waits who is to have one now."""
+        if held.usable and not held.wanted and held.config is self._config and log not in self._idle:
             self._idle[log] = held
         else:
-            await self._discard(held)
-
-    async def _make_room(self) -> None:
-        """End those clients that were unused for longest, until there are no more than there may be."""
-        while self._idle and self.clients > self._most:
-            _, held = self._idle.popitem(last=False)
             await self._discard(held)
 
     async def _discard(self, held: _Held) -> None:

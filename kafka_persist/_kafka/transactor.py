@@ -84,12 +84,13 @@ class Transactor:
         """Get a broker's connection up first: init_transactions that finds none looks again only after 500 ms.
 
         The first answer comes through the address that was configured, and the client then drops that connection for
-        one to the broker as the cluster names it; the second comes through that one.
+        one to the broker as the cluster names it; the second comes through that one. One topic is asked for: a journal
+        has thousands.
         """
         with suppress(KafkaException):
-            self._producer.list_topics(timeout=SLICE_SECONDS)
+            self._producer.list_topics(self._log.topic, timeout=SLICE_SECONDS)
             time.sleep(PAUSE_SECONDS)  # in a worker thread: nothing tells when the connection was replaced
-            self._producer.list_topics(timeout=SLICE_SECONDS)
+            self._producer.list_topics(self._log.topic, timeout=SLICE_SECONDS)
 
     def _produce(self, records: Sequence[PublishedRecord]) -> None:
         """Hand the records over and wait until the brokers have them all, or one is given up."""

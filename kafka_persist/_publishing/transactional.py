@@ -1,8 +1,8 @@
 """Publishes exactly once: each id's events in transactions that also say how far the id is published.
 
 Everything runs on the Trio thread. `stored` is called from the callback of a delivery report, when a record counts: it
-puts the events on the id's ledger and returns. Workers, one for each client that there may be, take the ids that have
-something waiting, in turn. What fails is put off, and nothing here delays or fails a write.
+puts the events on the id's ledger and returns. An id with anything waiting has a task, which ends when nothing is missing;
+the sink bounds how many of them publish at the same time. What fails is put off, and nothing here delays or fails a write.
 
 Why nothing is lost or repeated: taking an id over (`TransactionalSink.open`) ends whatever transaction of it is open, and the
 mark is read after that. What lies above the mark is in no committed transaction, and what lies below it is in one. A
@@ -11,9 +11,7 @@ transaction whose outcome is not known is never taken for one or the other: the 
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
-from typing import Final
 
 import trio
 
@@ -27,33 +25,28 @@ from .ledger import Batch, Ledger
 from .means import Means
 from .pauses import Pauses
 
-TURN_SECONDS: Final = 0.5
-"""How long an id goes on while others wait for a client: taking an id over costs about a tenth of that."""
-
 
 class TransactionalPublisher:
     """All ledgers of a journal."""
 
-    def __init__(self, means: Means, sink: TransactionalSink, workers: int) -> None:
+    def __init__(self, means: Means, sink: TransactionalSink) -> None:
         self._means = means
         self._sink = sink
-        self._most_workers = workers
-        self._workers = 0
+        self._at_work = 0
         self._flow = Flow(means.max_in_flight)
         self._pauses = Pauses(means.spawn, self._enqueue)
-        self._waiting: deque[Ledger] = deque()
         self._ready: set[str] = set()
         self._published = self._in_flight = 0
 
     def __repr__(self) -> str:
-        return f"<TransactionalPublisher {self._workers} ids at work, {len(self._waiting)} wait, {self._flow}>"
+        return f"<TransactionalPublisher {self._at_work} ids at work, {len(self._pauses)} put off, {self._flow}>"
 
     def statistics(self) -> PublishingStatistics:
         """See `PublishingStatistics`."""
         return PublishingStatistics(
             published=self._published,
             in_flight=self._in_flight,
-            behind=len(self._waiting) + len(self._pauses),
+            behind=self._at_work + len(self._pauses),
             failures=self._pauses.failures,
             last_failure=self._pauses.last_failure,
         )
@@ -97,53 +90,44 @@ class TransactionalPublisher:
         else:
             idlog.published = max(idlog.published, number)
 
-    # --- workers -------------------------------------------------------------------------------------------------
+    # --- tasks ---------------------------------------------------------------------------------------------------
 
     def _enqueue(self, ledger: Ledger) -> None:
         """See that somebody looks after an id with anything missing, but for one that was put off."""
         if ledger.put_off or ledger.queued or ledger.complete:
             return
-        ledger.queued = True
-        self._waiting.append(ledger)
-        if self._workers < self._most_workers:
-            self._workers += self._means.spawn(self._work)
+        ledger.queued = self._means.spawn(self._work, ledger)
+        self._at_work += ledger.queued
 
-    async def _work(self) -> None:
+    async def _work(self, ledger: Ledger) -> None:
+        """Publish what one id lacks."""
         try:
-            while self._waiting:
-                await self._serve(self._waiting.popleft())
+            while not ledger.complete:
+                await self._turn(ledger)
+            ledger.failures = 0
+        except PersistenceError as error:
+            self._pauses.add(ledger, str(error))
         finally:
-            self._workers -= 1
+            ledger.queued = False
+            self._at_work -= 1
             self._flow.notify()
 
-    async def _serve(self, ledger: Ledger) -> None:
-        """Publish what one id has waiting, for a while."""
-        try:
-            if ledger.failures or not ledger.covered:
-                await self.learn(ledger.idlog)  # a predecessor may have published everything, or a successor
-            if not ledger.complete:
-                async with self._sink.open(ledger.idlog.log) as transactor:
-                    self._note(ledger.idlog, transactor.mark)
-                    await self._go_on(ledger, transactor)
-        except PersistenceError as error:
-            self._put_off(ledger, str(error))
-        else:
-            ledger.queued, ledger.failures = False, 0
-            self._enqueue(ledger)
-
-    def _put_off(self, ledger: Ledger, reason: str) -> None:
-        ledger.queued = False
-        self._pauses.add(ledger, reason)
+    async def _turn(self, ledger: Ledger) -> None:
+        if ledger.failures or not ledger.covered:
+            await self.learn(ledger.idlog)  # a predecessor may have published everything, or a successor
+        if not ledger.complete:
+            async with self._sink.open(ledger.idlog.log) as transactor:
+                self._note(ledger.idlog, transactor.mark)
+                await self._go_on(ledger, transactor)
 
     async def _go_on(self, ledger: Ledger, transactor: Transactor) -> None:
-        """Publish until nothing is missing, or others have waited for long enough."""
-        begun = trio.current_time()
+        """Publish until nothing is missing, or others are to have their turn."""
         while not ledger.complete:
             if ledger.covered:
                 await self._publish(ledger, transactor, ledger.first_batch())
             else:
                 await self._publish_from_journal(ledger, transactor)
-            if self._waiting and trio.current_time() - begun > TURN_SECONDS:
+            if transactor.wanted:
                 return
 
     async def _publish_from_journal(self, ledger: Ledger, transactor: Transactor) -> None:
@@ -203,5 +187,5 @@ class TransactionalPublisher:
     async def drain(self) -> None:
         """Wait until all is published but what was put off after a failure; no deadline."""
         await trio.lowlevel.checkpoint()
-        while self._waiting or self._workers:
+        while self._at_work:
             await self._flow.wait_for_change()

@@ -104,16 +104,12 @@ def make_desk(
         ids=ids,
         look=look,
         list_ids=partial(stored_ids, driver, config, layout),
-        publisher=None if publishing is None else _publisher(means, publishing.sink, config),
+        publisher=None if publishing is None else _publisher(means, publishing.sink),
     )
 
 
-def _publisher(
-    means: Means, sink: EventSink | TransactionalSink, config: JournalConfig
-) -> Publisher | TransactionalPublisher:
-    if isinstance(sink, TransactionalSink):
-        return TransactionalPublisher(means, sink, config.event_producer.transactional_producers)
-    return Publisher(means, sink)
+def _publisher(means: Means, sink: EventSink | TransactionalSink) -> Publisher | TransactionalPublisher:
+    return TransactionalPublisher(means, sink) if isinstance(sink, TransactionalSink) else Publisher(means, sink)
 
 
 async def _prepare(
