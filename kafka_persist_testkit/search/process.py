@@ -77,7 +77,6 @@ class Moves:
         self.world = world
         self.rule = world.rule
         self._misuse = misuse
-        self.deceived = 0
 
     def writer(self, index: int) -> bytes:
         """The uuid of a process; with `misuse` the first two have the same."""
@@ -211,7 +210,8 @@ class Moves:
             yield from self._read_gap(log, process, chain, offset)
 
     def _read_gap(self, log: Log, process: Process, before: Chain, offset: int | None) -> Iterator[Move]:
-        reading = self.world.read(process.chain, log, None if offset is None else offset + 1)
+        behind = self.world.chain(before.behind_head) if self.rule.reads_again else process.chain
+        reading = self.world.read(behind, log, None if offset is None else offset + 1)
         if not isinstance(reading, Reading):
             yield self._ended(log, process, reading)
             return
@@ -316,9 +316,6 @@ class Moves:
         deleted = envelope.kind is Kind.DELETE and head.floor >= envelope.states[0].floor
         if envelope.kind is not Kind.EVENTS and (log.damage & TRUNCATED or self._misuse):
             return  # its first events will tell, to everybody; and a claim by the same uuid is as good
-        if process.misled:
-            self.deceived += where is not None and not counts
-            return  # the broker may have filled the place of what it lost: see docs/chain.md, "What cannot be known"
         if where is not None and not counts and not (where == CUT_OFF and deleted):
             raise Violation(f"P{process.index} was told that its {envelope.kind.name} is stored, and it does not count")
         if where is None and not log.damage and (counts or envelope.prev_offset >= head.offset):

@@ -1,4 +1,4 @@
-"""The functions under search: `kafka_persist._core.chain` itself, or a mutant of it."""
+"""The functions under search: `kafka_persist._core.chain` and `.cut` themselves, or a mutant of it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 
-from kafka_persist._core import chain
+from kafka_persist._core import chain, cut
 
 
 @attrs.frozen(kw_only=True)
@@ -27,6 +27,7 @@ class Rule:
         claims: a new writer appends a claim before it writes.
         confirms: a complete deletion appends a second record before it cuts the log to the first.
         reads_gap: a writer reads what came between its last record and this one.
+        reads_again: it reads again, too, what it saw behind the head that did not count.
         stops_short: a reader stops at its own record also where the log was cut beyond what it knows.
         cut_shift: records cut off beyond the planned ones.
         cuts_at_head: a deletion cuts to the head as it is when the answer comes, not to its own record.
@@ -39,11 +40,12 @@ class Rule:
     claim_envelope: Callable[..., Any] = chain.claim_envelope
     events_envelope: Callable[..., Any] = chain.events_envelope
     delete_envelope: Callable[..., Any] = chain.delete_envelope
-    plan_cut: Callable[..., chain.Cut] = chain.plan_cut
-    survived_cut: Callable[..., bool] = chain.survived_cut
+    plan_cut: Callable[..., cut.Cut] = cut.plan_cut
+    survived_cut: Callable[..., bool] = cut.survived_cut
     claims: bool = True
     confirms: bool = True
     reads_gap: bool = True
+    reads_again: bool = True
     stops_short: bool = False
     cut_shift: int = 0
     cuts_at_head: bool = False

@@ -5,35 +5,47 @@ from __future__ import annotations
 import inspect
 import types
 
-from kafka_persist._core import chain
+from kafka_persist._core import chain, cut
 from kafka_persist_testkit.search.rule import Rule
 
 SHARED = ("Head", "Base", "Chain", "Verdict", "Cut")
-FUNCTIONS = (
-    "judge",
-    "check_range",
-    "check_complete",
-    "verdict",
-    "claim_envelope",
-    "events_envelope",
-    "delete_envelope",
-    "plan_cut",
-    "survived_cut",
-)
+FUNCTIONS = {
+    chain: (
+        "judge",
+        "check_range",
+        "check_complete",
+        "verdict",
+        "claim_envelope",
+        "events_envelope",
+        "delete_envelope",
+    ),
+    cut: ("plan_cut", "survived_cut"),
+}
 
 
 def mutant(*changes: tuple[str, str]) -> Rule:
-    """The functions of `chain` with each text replaced by the other one; a text that is not there once is an error."""
-    source = inspect.getsource(chain)
+    """The rule with each text replaced by the other one; a text that is not there once is an error."""
+    sources = {original: inspect.getsource(original) for original in FUNCTIONS}
     for before, after in changes:
-        assert source.count(before) == 1, f"{source.count(before)} times in chain.py: {before}"
-        source = source.replace(before, after)
-    module = types.ModuleType(chain.__name__, chain.__doc__)
-    module.__package__ = chain.__package__
-    exec(compile(source, "mutant of chain.py", "exec"), vars(module))
+        places = [original for original, source in sources.items() for _ in range(source.count(before))]
+        assert len(places) == 1, f"{len(places)} times in the rule: {before}"
+        sources[places[0]] = sources[places[0]].replace(before, after)
+    functions = {}
+    for original, source in sources.items():
+        module = changed(original, source)
+        functions |= {name: getattr(module, name) for name in FUNCTIONS[original]}
+    return Rule(**functions)
+
+
+def changed(original: types.ModuleType, source: str) -> types.ModuleType:
+    """The module with another text."""
+    module = types.ModuleType(original.__name__, original.__doc__)
+    module.__package__ = original.__package__
+    exec(compile(source, f"mutant of {original.__name__}", "exec"), vars(module))
     for name in SHARED:  # the functions look these up when they are called
-        setattr(module, name, getattr(chain, name))
-    return Rule(**{name: getattr(module, name) for name in FUNCTIONS})
+        if hasattr(original, name):
+            setattr(module, name, getattr(original, name))
+    return module
 
 
 NO_STEP_CHECK = ("    if not legal or ", "    if False and ")
@@ -42,11 +54,18 @@ MUTANTS = {
     "a new writer takes over without a claim": Rule(claims=False),
     "the offset in the answer is ignored": Rule(reads_gap=False),
     "a writer believes the offset whatever it is": mutant(
-        ("        return Verdict.GAP\n", "        return Verdict.COUNTS if offset is not None else Verdict.GAP\n")
+        (
+            "return Verdict.COUNTS if offset == chain.head.offset + 1 else",
+            "return Verdict.COUNTS if offset is not None else",
+        )
     ),
     "a smaller offset than expected is no reason to stop": mutant(
-        ("Verdict.COUNTS if offset == chain.position else Verdict.TRUNCATED", "Verdict.COUNTS")
+        ("        return Verdict.TRUNCATED\n", "        return Verdict.COUNTS\n")
     ),
+    "records behind the head that did not count are not read again": mutant(
+        ("if offset == chain.head.offset + 1 else", "if offset == chain.position else")
+    ),
+    "a record that is ahead of the head is overlooked": mutant((" or _is_ahead(head, envelope, state):", ":")),
     "every record counts": mutant(
         ("if (envelope.prev_offset, envelope.prev_author) != (chain.head.offset, chain.head.author):", "if False:"),
         NO_STEP_CHECK,
@@ -78,7 +97,7 @@ MUTANTS = {
     "the first record left is believed": mutant(("    if chain.unconfirmed:\n", "    if False:\n")),
     "a record that contradicts the first one left is overlooked": mutant(
         ("        _check_base(chain, envelope, where)\n", ""),
-        ("        _check_history(chain, envelope, where)\n", ""),
+        ("        _check_history(chain, envelope, state, where)\n", ""),
     ),
     "what stands before the first record left is not missed": mutant(
         ("state.first if envelope.kind is Kind.EVENTS else state.last + 1", "1")
@@ -111,6 +130,8 @@ FOUND_BY = {
     "the offset in the answer is ignored": "takeovers",
     "a writer believes the offset whatever it is": "takeovers",
     "a smaller offset than expected is no reason to stop": "lost tails",
+    "records behind the head that did not count are not read again": "lost tails",
+    "a record that is ahead of the head is overlooked": "lost tails",
     "every record counts": "copies",
     "whoever the author was, the offset is enough": "one uuid twice",
     "a claim does not begin an epoch": "deletions",
