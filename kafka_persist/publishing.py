@@ -69,9 +69,9 @@ class PublishingStatistics:
 
     Attributes:
         published: records that the brokers confirmed, since the journal was opened.
-        in_flight: records handed over and not confirmed yet.
+        in_flight: records handed over and not confirmed yet; with "exactly-once", those of open transactions.
         behind: ids with events that are read back from the journal, because they could not be sent when they were
-            written (a crash, a full queue, a failure).
+            written (a crash, a full queue, a failure); with "exactly-once", all ids with events that wait.
         failures: how often publishing an id had to be put off.
         last_failure: why, the last time; "" if never.
     """

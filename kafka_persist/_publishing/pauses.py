@@ -28,6 +28,7 @@ class Pauses:
         self._spawn = spawn
         self._resume = resume
         self._waiting: list[Ledger] = []
+        self._added = trio.Event()
         self._running = False
 
     def __len__(self) -> int:
@@ -45,6 +46,7 @@ class Pauses:
         ledger.put_off = True
         ledger.due = trio.current_time() + pause * random.uniform(0.5, 1)  # noqa: S311 - no secret
         self._waiting.append(ledger)
+        self._added.set()
         if not self._running:
             self._running = self._spawn(self._run)
 
@@ -59,7 +61,9 @@ class Pauses:
     async def _run(self) -> None:
         try:
             while self._waiting:
-                await trio.sleep(max(0.0, min(each.due for each in self._waiting) - trio.current_time()))
+                self._added = trio.Event()
+                with trio.move_on_at(min(each.due for each in self._waiting)):
+                    await self._added.wait()  # its pause may be shorter
                 now = trio.current_time()
                 due = [each for each in self._waiting if each.due <= now]
                 self._waiting = [each for each in self._waiting if each.due > now]
