@@ -37,7 +37,7 @@ def judged(follower: Follower, log: Log, records: Iterable[Record], log_start: i
         if offset < follower.position:
             continue
         where = f"{prefix}{offset}"
-        if follower.position >= log_start:
+        if offset > follower.position >= log_start:
             check_no_hole(follower.position, offset, log)
         try:
             envelope = decode_envelope(record.value, where)

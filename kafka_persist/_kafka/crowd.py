@@ -51,10 +51,10 @@ def serve(scanner: Scanner, admin: AdminClient, requests: Sequence[Request]) -> 
         for request in requests
         if isinstance(found := bounds[request.log], LogRange)
     }
-    open_ones = {log: stretch for log, stretch in stretches.items() if not stretch.done}
+    open_ones = [stretch for stretch in stretches.values() if not stretch.done]
     if open_ones:
         patience = Deadline(PATIENCE_SECONDS, f"reading {len(open_ones)} logs", scanner)
-        with scanner.assigned(open_ones.values()), contextlib.suppress(RecoveryStalled):
+        with scanner.assigned(open_ones), contextlib.suppress(RecoveryStalled):
             scanner.advance(open_ones, patience)
     return [_answer(bounds[request.log], stretches.get(request.log)) for request in requests]
 

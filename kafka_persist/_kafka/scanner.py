@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import attrs
 import trio
@@ -48,19 +48,17 @@ class Stretch:
         return self.next_offset >= self.stop or self.room <= 0 or self.failure is not None
 
     def take(self, message: Message) -> None:
-        """Add a message, if it belongs to the stretch."""
+        """Add a message, if it belongs to the stretch; called once per event of every recovery."""
         offset = message.offset()
         assert offset is not None
         if offset >= self.stop:
             self.next_offset = max(self.next_offset, self.stop)
-            return
-        if offset < self.next_offset:
-            return
-        value = message.value()
-        self.records.append(Record(offset, message.key(), value))
-        self.room -= 100 + (len(value) if value is not None else 0)
-        self.next_offset = offset + 1
-        self.bad = 0
+        elif offset >= self.next_offset:
+            value = message.value()
+            self.records.append(Record(offset, message.key(), value))
+            self.room -= 100 if value is None else 100 + len(value)
+            self.next_offset = offset + 1
+            self.bad = 0
 
     def at_end(self, message: Message) -> None:
         """Note the end of the partition: the offsets below it that brought no message hold none (markers)."""
@@ -75,6 +73,10 @@ def stretch_of(log: Log, start: int | None, stop: int | None, bounds: LogRange, 
     if begin > bounds.end:
         return Stretch(log, begin, begin, room)
     return Stretch(log, begin, bounds.end if stop is None else stop, room)
+
+
+Places: TypeAlias = Mapping[tuple[str | None, int | None], Stretch]
+"""Stretches by topic and partition, as a message names them."""
 
 
 class ClusterMoved(Exception):  # noqa: N818 - a signal to the pool, never an error to a caller
@@ -141,7 +143,7 @@ class Scanner:
         stretch = stretch_of(log, start, stop, bounds, self.batch_bytes)
         if not stretch.done:
             with self.assigned([stretch]):
-                self.advance({log: stretch}, deadline)
+                self.advance([stretch], deadline)
         if stretch.failure is not None:
             raise stretch.failure
         return Scan(bounds, stretch.records, stretch.next_offset)
@@ -206,26 +208,24 @@ class Scanner:
         stretch = Stretch(log, next_offset, stop, self.batch_bytes)
         deadline = Deadline(self.stall_seconds, f"reading {log}", self)
         while not stretch.records and not stretch.done:
-            self.collect({log: stretch}, deadline)
+            self.collect({(log.topic, log.partition): stretch}, deadline)
         if stretch.failure is not None and not stretch.records:
             raise stretch.failure
         return stretch.records, stretch.next_offset
 
-    def advance(self, stretches: Mapping[Log, Stretch], deadline: Deadline) -> None:
+    def advance(self, stretches: Iterable[Stretch], deadline: Deadline) -> None:
         """Read until all stretches are done."""
-        waiting = sum(not stretch.done for stretch in stretches.values())
-        while waiting > 0:
-            waiting -= self.collect(stretches, deadline)
+        places: Places = {(stretch.log.topic, stretch.log.partition): stretch for stretch in stretches}
+        while not all(stretch.done for stretch in places.values()):
+            self.collect(places, deadline)
 
-    def collect(self, stretches: Mapping[Log, Stretch], deadline: Deadline) -> int:
-        """Take what has come; return how many stretches this has finished."""
+    def collect(self, places: Places, deadline: Deadline) -> None:
+        """Take what has come."""
         deadline.check()
-        finished = 0
         for message in self.receive():
-            stretch = stretches.get(Log(_topic(message), _partition(message)))
+            stretch = places.get((message.topic(), message.partition()))
             if stretch is None:
                 continue
-            was_done = stretch.done
             if (error := message.error()) is None:
                 stretch.take(message)
                 deadline.progress()
@@ -234,8 +234,6 @@ class Scanner:
             else:
                 deadline.reason = describe(error)
                 _judge(stretch, error)
-            finished += stretch.done and not was_done
-        return finished
 
     def receive(self) -> Sequence[Message]:
         """What has come; waits for the first message, shortly."""
@@ -243,16 +241,6 @@ class Scanner:
         if first is None:
             return ()
         return [first, *self._consumer.consume(BATCH_MESSAGES - 1, 0)]
-
-
-def _topic(message: Message) -> str:
-    topic = message.topic()
-    return "" if topic is None else topic
-
-
-def _partition(message: Message) -> int:
-    partition = message.partition()
-    return -1 if partition is None else partition
 
 
 def _judge(stretch: Stretch, error: KafkaError) -> None:
