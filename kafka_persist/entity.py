@@ -256,10 +256,13 @@ class Entity(Generic[S, E]):
     def _stopped(self) -> PersistenceError:
         kinds = (WriterFenced, SequenceNrConflict, StoredDataError)
         kind = next((kind for kind in kinds if isinstance(self._failure, kind)), WriteOutcomeUnknown)
-        return kind(
+        stopped = kind(
             f"the entity {printable(self.persistence_id)} stopped: {self._failure}. Leave its `async with` block and open "
             "it again, which decides what is stored"
         )
+        if isinstance(self._failure, PersistenceError):
+            stopped.about(self._failure.persistence_id, self._failure.topic, self._failure.offset)
+        return stopped.about(self.persistence_id)
 
 
 def _as_events(decide: object, decided: Any) -> tuple[Any, ...]:

@@ -157,7 +157,7 @@ class Projection:
             BrokerError: the broker did not answer, or refused.
             Exception: what the store or the user's function raised; the batch was not applied.
         """
-        ends = {log: (await self._in_thread(partial(self._reader.bounds, log)))[1] for log in await self._positions()}
+        ends = await self._in_thread(partial(self._reader.ends, list(await self._positions())))
         while not _reached(await self._positions(), ends):
             await self._step()
         await self._advance()
@@ -177,10 +177,9 @@ class Projection:
         Raises:
             BrokerError: the broker did not answer.
         """
-        behind: dict[tuple[str, int], int] = {}
-        for log, at in (await self._positions()).items():
-            _, end = await self._in_thread(partial(self._reader.bounds, log))
-            behind[log.topic, log.partition] = end - at
+        positions = dict(await self._positions())
+        ends: dict[Log, int] = await self._in_thread(partial(self._reader.ends, positions))
+        behind = {(log.topic, log.partition): end - positions[log] for log, end in ends.items()}
         return Lag(sum(behind.values()), behind)
 
     async def _positions(self) -> dict[Log, int]:
@@ -194,8 +193,7 @@ class Projection:
     def _assign(self) -> dict[Log, int]:
         known = self._store.positions()
         found: dict[Log, int] = {}
-        for log in self._reader.partitions_of(self._topics):
-            start, _ = self._reader.bounds(log)
+        for log, start in self._reader.starts(self._reader.partitions_of(self._topics)).items():
             found[log] = known.get((log.topic, log.partition), start)
             if found[log] < start:
                 raise JournalHeadLost(
@@ -212,7 +210,7 @@ class Projection:
         fresh = [record for record in records if record.offset >= positions[record.log]]
         for start in range(0, len(fresh), BATCH):
             await self._apply(fresh[start : start + BATCH], positions)
-        for log, end in self._reader.ends.items():
+        for log, end in self._reader.ends_reached.items():
             if end > positions[log]:  # behind the last event are ends of transactions
                 positions[log] = self._passed[log.topic, log.partition] = end
         if not records:

@@ -110,7 +110,7 @@ def broker_error(error: KafkaError, doing: str) -> PersistenceError:
     """The typed error for a failed request."""
     code, text = error.code(), f"{doing}: {describe(error)}"
     if code in AUTHORIZATION:
-        return AuthorizationError(f"{text}. Give this principal the ACL (docs: security)")
+        return AuthorizationError(f"{text}. Give this principal the ACL (docs: runbook)")
     if code in AUTHENTICATION:
         return AuthenticationError(f"{text}. Check security.protocol, certificates and credentials")
     if code in MISSING:

@@ -20,14 +20,14 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, Literal, NamedTuple
 
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from ..driver import Log
 from .errors import UNREACHABLE, broker_error, describe, error_in
-from .offsets import bounds_of
+from .offsets import ends_of, starts_of
 
 _log = logging.getLogger("kafka_persist.consuming")
 
@@ -82,7 +82,7 @@ class EventReader:
         return list(self._owned)
 
     @property
-    def ends(self) -> Mapping[Log, int]:
+    def ends_reached(self) -> Mapping[Log, int]:
         """Ends of partitions that were reached: no record below them is still to come. Read it between two `read`."""
         return self._ends
 
@@ -115,17 +115,25 @@ class EventReader:
             found.extend(Log(topic, partition) for partition in sorted(metadata.partitions))
         return found
 
-    def bounds(self, log: Log) -> tuple[int, int]:
-        """The first offset of a partition, and its end now.
+    def starts(self, logs: Iterable[Log]) -> dict[Log, int]:
+        """The first offset of each partition.
 
         Raises:
-            PersistenceError: the broker did not answer.
+            PersistenceError: a broker did not answer.
         """
+        return self._look_up(starts_of, logs)
+
+    def ends(self, logs: Iterable[Log]) -> dict[Log, int]:
+        """The end of each partition now. Raises as `starts`."""
+        return self._look_up(ends_of, logs)
+
+    def _look_up(
+        self, ask: Callable[[Consumer, Iterable[Log], float], dict[Log, int]], logs: Iterable[Log]
+    ) -> dict[Log, int]:
         try:
-            bounds = bounds_of(self._consumer, log, LOOKUP_SECONDS)
+            return ask(self._consumer, logs, LOOKUP_SECONDS)
         except KafkaException as exception:
-            raise broker_error(error_in(exception), f"looking up the offsets of {log}") from None
-        return bounds.start, bounds.end
+            raise broker_error(error_in(exception), "looking up the offsets of user-defined topics") from None
 
     def read(self, *, wanted: bool) -> list[RawEvent]:
         """Take what has come; wait shortly for the first record. Without `wanted` only the group is served.

@@ -29,7 +29,7 @@ ROWS: Final = (
     Row("3", "broker killed (SIGKILL), started again after 0 to 8 s", 20),
     Row("4", "broker stopped (SIGSTOP) for 1 to 12 s", 12),
     Row("6", "broker down for longer than the delivery timeout", 4),
-    Row("14", "a byte flipped in a closed segment", 4),
+    Row("14", "a byte flipped in a segment", 4),
     Row("15", "the active segment's tail damaged, then an unclean restart", 4),
     Row("17", "head of a log deleted by somebody else", 4),
     Row("18", "topic deleted and created again", 4),

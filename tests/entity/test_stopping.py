@@ -21,8 +21,9 @@ async def test_an_entity_that_is_opened_elsewhere_fences_this_one(world, entity)
             with pytest.raises(WriterFenced):
                 await old.persist("lost")
             await new.persist("b")
-            with pytest.raises(WriterFenced, match="open it again"):
+            with pytest.raises(WriterFenced, match="open it again") as again:
                 await old.execute(lambda _: ["lost"])
+            assert again.value.persistence_id == old.persistence_id
         assert (old.state, new.state) == (["a"], ["a", "b"])
         assert "stopped" in repr(old)
 
@@ -44,12 +45,13 @@ async def test_an_unknown_outcome_stops_the_entity_and_opening_it_again_decides(
     async with memory.open() as persistence:
         async with entity(persistence) as account:
             script = persistence.journal.after_write if landed else persistence.journal.before_write
-            script.steps = [WriteOutcomeUnknown("no answer")]
+            script.steps = [WriteOutcomeUnknown("no answer").about(topic="where", offset=7)]
             with pytest.raises(WriteOutcomeUnknown, match="no answer"):
                 await account.persist("a")
             for call in (account.persist, account.save_snapshot, lambda: account.execute(lambda _: [])):
-                with pytest.raises(WriteOutcomeUnknown, match="open it again"):
+                with pytest.raises(WriteOutcomeUnknown, match="open it again") as stopped:
                     await call()
+                assert (stopped.value.topic, stopped.value.offset) == ("where", 7)
             assert account.state == []
         async with entity(persistence) as account:
             assert account.state == (["a"] if landed else [])
