@@ -54,13 +54,17 @@ def demo(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run the tests, those on a real Kafka included, and print branch coverage (`-- -k NAME` chooses).
 
-    What is there once more for KRaft is left out; `-- -m kraft` runs it, and so does the session `compat`.
+    All of them run in two processes at once. What is there once more for KRaft is left out; `-- -m kraft` runs it, and
+    so does the session `compat`.
     """
     install(session, "test")
     # Not in `create_tmp()`, which moves TMPDIR into the project: a pytest run by a test would find this pyproject.toml.
     env = {"COVERAGE_FILE": str(Path(session.virtualenv.location).resolve() / "coverage")}
     session.run("coverage", "erase", env=env)
-    session.run("coverage", "run", "-m", "pytest", *WITHOUT_KRAFT, *session.posargs, env=env)
+    if session.posargs:
+        session.run("coverage", "run", "-m", "pytest", *WITHOUT_KRAFT, *session.posargs, env=env)
+    else:
+        session.run("python", "tests/halves.py", *WITHOUT_KRAFT, env=env)
     session.run("coverage", "combine", "--quiet", env=env)
     session.run("coverage", "report", env=env)
 

@@ -20,8 +20,11 @@ PATIENCE = 60.0
 
 # What a child process tells about its server: everything that must be gone when it is gone.
 TRACES = """
-import json, os, sys
+import json, os, signal, sys
 from pathlib import Path
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run behind nohup or a shell's "&"
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 def traces(server):
     pids = [node.pid for node in [*server.brokers, *([server.zookeeper] if server.zookeeper_connect else [])]]
