@@ -17,19 +17,19 @@ from .idlog import IdLog
 from .known import CUT_OFF
 from .reading import Counted, catch_up
 
-CLAIM_ATTEMPTS = 20
-"""How often a claim that lost a race is tried again; each loss means that another process claimed meanwhile."""
+CLAIM_ATTEMPTS = 200
+"""How often a claim that lost a race is tried again; each loss means that another process claimed or wrote meanwhile."""
 
 
 async def claim(idlog: IdLog, writer: bytes) -> int:
     """Take the log over; call it within a turn of `idlog`.
 
     Raises:
-        WriterFenced: other processes claimed the id again and again meanwhile.
+        WriterFenced: other processes claimed or wrote again and again meanwhile.
         WriteOutcomeUnknown: the claim may or may not have landed.
     """
-    for _ in range(CLAIM_ATTEMPTS):
-        await idlog.refresh()
+    await idlog.refresh()
+    for _ in range(CLAIM_ATTEMPTS):  # a lost one has read what came between: tried again at once it has the best chance
         if await idlog.append(rule.claim_envelope(idlog.chain, writer, idlog.published)) is not None:
             idlog.failure = ""
             return idlog.chain.head.highest
@@ -42,8 +42,8 @@ async def claim(idlog: IdLog, writer: bytes) -> int:
 async def delete_to(idlog: IdLog, to_sequence_nr: int) -> int | None:
     """Raise the floor; return the offset below which the log may be cut. Call it within a turn of `idlog`."""
     author = uuid.uuid4().bytes
+    await idlog.refresh()
     for _ in range(CLAIM_ATTEMPTS):
-        await idlog.refresh()
         to = min(to_sequence_nr, idlog.chain.head.highest)
         if to <= idlog.chain.head.floor:
             return None
