@@ -65,6 +65,7 @@ MUTANTS = {
     "records behind the head that did not count are not read again": mutant(
         ("if offset == chain.head.offset + 1 else", "if offset == chain.position else")
     ),
+    "only what was never judged is read again": Rule(reads_again=False),
     "a record that is ahead of the head is overlooked": mutant((" or _is_ahead(head, envelope, state):", ":")),
     "every record counts": mutant(
         ("if (envelope.prev_offset, envelope.prev_author) != (chain.head.offset, chain.head.author):", "if False:"),
@@ -131,6 +132,7 @@ FOUND_BY = {
     "a writer believes the offset whatever it is": "takeovers",
     "a smaller offset than expected is no reason to stop": "lost tails",
     "records behind the head that did not count are not read again": "lost tails",
+    "only what was never judged is read again": "lost tails",
     "a record that is ahead of the head is overlooked": "lost tails",
     "every record counts": "copies",
     "whoever the author was, the offset is enough": "one uuid twice",
