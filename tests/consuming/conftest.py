@@ -7,8 +7,8 @@ import uuid
 
 import pytest
 import trio
-from confluent_kafka import Consumer, IsolationLevel, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
+from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
 
 from kafka_persist import (
     AtomicWrite,
@@ -20,6 +20,7 @@ from kafka_persist import (
     open_events,
     open_journal,
 )
+from tests.transactions import produce_in_vain, settle
 
 
 class To(EventTopicMapper):
@@ -73,27 +74,11 @@ class Place:
 
     def settle(self, partitions):
         """Return when no transaction is open in the topic."""
-        admin = AdminClient({"bootstrap.servers": self.servers, "logger": logging.getLogger("tests.raw")})
-        for partition in (TopicPartition(self.topic, each) for each in range(partitions)):
-            ends = set(range(2))
-            while len(ends) > 1:
-                answers = [
-                    admin.list_offsets({partition: OffsetSpec.latest()}, isolation_level=level)[partition]
-                    for level in (IsolationLevel.READ_COMMITTED, IsolationLevel.READ_UNCOMMITTED)
-                ]
-                ends = {answer.result().offset for answer in answers}
+        settle(self.servers, self.topic, partitions)
 
     def produce_in_vain(self, partitions):
         """Abort a transaction with an event in each partition."""
-        producer = Producer({"bootstrap.servers": self.servers, "transactional.id": self.topic})
-        producer.init_transactions(30)
-        producer.begin_transaction()
-        for partition in range(partitions):
-            producer.produce(self.topic, b"no event", b"a", partition)
-        producer.flush(30)
-        producer.abort_transaction(30)
-        producer.close()
-        self.settle(partitions)
+        produce_in_vain(self.servers, self.topic, partitions)
 
     def events(self, **settings):
         return open_events(self.config, self.topic, **{"group": self.group, **settings})

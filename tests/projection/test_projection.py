@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import sqlite3
@@ -14,8 +13,6 @@ import uuid
 import attrs
 import pytest
 import trio
-from confluent_kafka import IsolationLevel, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from kafka_persist import (
     AtomicWrite,
@@ -31,6 +28,7 @@ from kafka_persist._kafka.driver import open_driver
 from kafka_persist.driver import Log
 from kafka_persist.errors import JournalHeadLost, TopicMissing, UsageError
 from kafka_persist.projection_sqlite import SqliteProjectionStore
+from tests.transactions import produce_in_vain, settle
 
 pytestmark = pytest.mark.broker
 
@@ -64,27 +62,11 @@ class World:
 
     def settle(self, partitions):
         """Return when no transaction is open in the topic."""
-        admin = AdminClient({"bootstrap.servers": self.servers, "logger": logging.getLogger("tests.raw")})
-        for partition in (TopicPartition(self.topic, each) for each in range(partitions)):
-            ends = set(range(2))
-            while len(ends) > 1:
-                answers = [
-                    admin.list_offsets({partition: OffsetSpec.latest()}, isolation_level=level)[partition]
-                    for level in (IsolationLevel.READ_COMMITTED, IsolationLevel.READ_UNCOMMITTED)
-                ]
-                ends = {answer.result().offset for answer in answers}
+        settle(self.servers, self.topic, partitions)
 
     def produce_in_vain(self, partitions):
         """Abort a transaction with an event in each partition."""
-        producer = Producer({"bootstrap.servers": self.servers, "transactional.id": self.topic})
-        producer.init_transactions(30)
-        producer.begin_transaction()
-        for partition in range(partitions):
-            producer.produce(self.topic, b"no event", b"a", partition)
-        producer.flush(30)
-        producer.abort_transaction(30)
-        producer.close()
-        self.settle(partitions)
+        produce_in_vain(self.servers, self.topic, partitions)
 
     async def remove_everything(self):
         """What retention does to a topic that nobody writes to."""
