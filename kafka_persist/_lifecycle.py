@@ -52,6 +52,7 @@ class Background:
             self.failure = error
             self._body.cancel(reason=f"{self.name} failed: {error}")
 
+    @trio.lowlevel.enable_ki_protection  # Ctrl-C belongs to the program's main task: here it would end a half-done step
     async def _guard(self, async_fn: Callable[..., Awaitable[object]], args: tuple[Any, ...]) -> None:
         try:
             await async_fn(*args)

@@ -124,6 +124,9 @@ class LogReader(abc.ABC):
     async def read(self, stop: int) -> Sequence[Record]:
         """Return the next records below `stop`, at least one, at most about the configured batch; () once at `stop`.
 
+        A log that ends below `stop` gives () as well, after the leader was asked again for a while: the caller, who knows
+        what it has seen, decides what that means.
+
         Raises:
             RecoveryStalled: no progress within the configured time.
             OffsetGone: the next offset is no longer in the log.
@@ -155,7 +158,8 @@ class Driver(abc.ABC):
 
         Reads at most about the configured batch; the caller goes on with `open_reader` where `next_offset` is below
         the end. A `start` below the log's start begins there (compare `Scan.range`); one above its end gives no
-        records. A negative `start` counts from the end as it is now.
+        records. A negative `start` counts from the end as it is now. Where the log ends below `stop`, or below `start`,
+        the leader is asked again for a while; then the scan ends where the log ends, with ``next_offset < stop``.
 
         Raises: as `LogReader.read`; TopicMissing: the topic does not exist.
         """
@@ -180,10 +184,6 @@ class Driver(abc.ABC):
             TopicSettingsRefused: an existing topic's settings would lose data, and the policy refuses them.
             TopicMissing: a topic is missing and creation is not allowed.
         """
-
-    @abc.abstractmethod
-    async def existing_topics(self, names: Iterable[str]) -> frozenset[str]:
-        """Return those of `names` that exist."""
 
     async def topic_names(self) -> Sequence[str]:
         """Return the names of all topics that this principal may see.

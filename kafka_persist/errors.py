@@ -171,6 +171,14 @@ class ConnectError(BrokerError, ConnectionError):
     retriable = True
 
 
+class ClusterNotReady(BrokerError):  # noqa: N818 - named as the state
+    """A broker answered that it cannot do it now: no leader, no controller, or too few replicas are there at the moment."""
+
+    retriable = True
+    certain = "Nothing was changed by this call."
+    next_step = "Try again; if it lasts, look at the brokers: how many of the partition's replicas are up?"
+
+
 class AuthenticationError(BrokerError):
     """The broker refused the credentials, or TLS could not be set up."""
 

@@ -121,7 +121,11 @@ class StoreConfig:
         The user's properties win over the tuning, never over what the guarantees rest on (those cannot be given).
         No idempotent producer: a repeated record extends a head that is no longer the head, so it does not count.
         """
-        return self._properties(self.producer, self._writing(idempotent=False))
+        writing = self._writing(idempotent=False)
+        # The bridge sends again itself: librdkafka reports its last attempt only, and "refused" after an attempt whose
+        # answer was lost is not "certainly not stored".
+        writing["message.send.max.retries"] = 0
+        return self._properties(self.producer, writing)
 
     def consumer_properties(self, *, fetch_wait_ms: int = 0) -> dict[str, Any]:
         """Return the whole configuration of a reading client, secrets in clear; librdkafka's names.
@@ -137,9 +141,15 @@ class StoreConfig:
             "enable.auto.offset.store": False,
             "auto.offset.reset": "error",
             "check.crcs": False,  # ours are checked instead: librdkafka 2.16 aborts the process behind a bad one
-            "isolation.level": "read_committed",
+            "isolation.level": "read_uncommitted",  # an open foreign transaction must not hold the end back
+            "enable.partition.eof": True,  # what says that a log was read to its end
         }
-        return self._properties(merge({"fetch.wait.max.ms": fetch_wait_ms}, self.consumer), owned)
+        tuning = {
+            "fetch.wait.max.ms": fetch_wait_ms,
+            "fetch.error.backoff.ms": 20,
+            "topic.metadata.refresh.fast.interval.ms": 20,  # a new leader is looked for at once
+        }
+        return self._properties(merge(tuning, self.consumer), owned)
 
     def topic_settings(self) -> dict[str, str]:
         """Return the settings of a new topic, Kafka's names and texts.

@@ -1,57 +1,184 @@
-"""Topics: creating them in batches, checking the settings of existing ones, deleting records."""
+"""Topics: creating them in batches, checking their settings, deleting records. Blocking calls, made in threads."""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future
-from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
-from confluent_kafka import KafkaError, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType  # type: ignore[attr-defined]  # documented there, but not re-exported explicitly
+from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka.admin import AdminClient, ClusterMetadata, ConfigResource, NewTopic, ResourceType  # type: ignore[attr-defined]  # documented there, but not re-exported explicitly
 
 from ..driver import Log, TopicSpec
-from ..errors import TopicMissing, TopicSettingsRefused
+from ..errors import ConnectError, PersistenceError, TopicMissing, TopicSettingsRefused
+from .blocking import Users, pause, wait_for
 from .checks import problems_of
-from .errors import AUTHORIZATION, UNREACHABLE, broker_error, error_in, translated
-from .scanner import CREATION_SECONDS, POLL_SECONDS
+from .errors import AUTHORIZATION, MISSING, UNREACHABLE, broker_error, error_in, translated
+
+T = TypeVar("T")
 
 _log = logging.getLogger("kafka_persist.topics")
 
-BATCH: Final = 500
-"""Topics per request: with ZooKeeper a broker needs 12 to 24 ms for each, and the request has a deadline."""
+ANY_TOPIC: Final = "__consumer_offsets"
+"""To be asked for where only the brokers are of interest: the metadata of all topics may be megabytes."""
 
+PER_TOPIC_SECONDS: Final = 0.05
+"""What each topic of a request adds to its deadline."""
 
-STARTING: Final = UNREACHABLE | {KafkaError.NOT_CONTROLLER, KafkaError.INVALID_REPLICATION_FACTOR}
-"""Answers of a cluster that has no controller yet, or no broker that could hold a topic."""
+METADATA_SECONDS: Final = 0.5
+"""The first try at metadata; a caller who is cancelled waits for it."""
+
+GRACE_SECONDS: Final = 1.0
+"""How long after a request's own deadline the client's answer is waited for."""
 
 
 class Admin:
-    """Blocking calls; each runs in a worker thread."""
+    """Blocking calls; each runs in a worker thread and ends by a deadline of its own.
+
+    Args:
+        client: the client; made in a thread, too.
+        replication_factor: of new topics; -1 is the broker's default.
+        create: whether missing topics may be created.
+        policy: what becomes of settings that lose data: "refuse" or "warn".
+        timeout: seconds for a request, and for trying again what could not be done at the moment.
+    """
 
     def __init__(
-        self, config: Mapping[str, Any], *, replication_factor: int, create: bool, policy: str, timeout: float
+        self, client: AdminClient, *, replication_factor: int, create: bool, policy: str, timeout: float
     ) -> None:
-        self.client = AdminClient(dict(config))
+        self._client = client
+        self._users = Users(self._close)
         self._replication = replication_factor
         self._create = create
         self._policy = policy
         self._timeout = timeout
 
-    def ensure(self, specs: Sequence[TopicSpec]) -> None:
-        """Create the missing topics, check the others.
+    def reaches_broker(self, seconds: float) -> bool:
+        """Whether a broker answers within `seconds`."""
+        try:
+            self._client.list_topics(ANY_TOPIC, timeout=seconds)
+        except KafkaException:
+            self._client.poll(0)  # lets the client tell its reasons
+            return False
+        return True
 
-        Raises:
-            TopicSettingsRefused, TopicMissing, BrokerError.
+    # --- which there are -----------------------------------------------------------------------------------------
+
+    def look(self, names: Sequence[str]) -> dict[str, int | PersistenceError]:
+        """How many partitions each topic has; 0 if it certainly does not exist."""
+        give_up = time.monotonic() + self._timeout
+        found: dict[str, int | PersistenceError] = {}
+        while True:
+            left = [name for name in names if name not in found]
+            unknown = [name for name, error in self._described(left, found).items() if error.code() in MISSING]
+            passing = self._missing(unknown, found) if unknown else []
+            left = [name for name in names if name not in found]
+            if not left:
+                return found
+            if time.monotonic() > give_up:
+                reason = passing[0] if passing else "no answer"
+                error = ConnectError(f"looking for topics: nobody can tell whether they exist: {reason}")
+                return found | dict.fromkeys(left, error)
+            pause()
+
+    def _described(self, names: Sequence[str], found: dict[str, int | PersistenceError]) -> dict[str, KafkaError]:
+        """Note the topics that metadata shows; return the answers about the others."""
+        open_ones: dict[str, KafkaError] = {}
+        answers = self._client.describe_topics(TopicCollection(list(names)), request_timeout=self._timeout)
+        for name, answer in answers.items():
+            error = self._error(answer)
+            if error is None:
+                found[name] = len(answer.result().partitions)
+            elif error.code() in UNREACHABLE or error.code() in MISSING:
+                open_ones[name] = error
+            else:
+                found[name] = broker_error(error, f"looking for topic {name}")
+        return open_ones
+
+    def _missing(self, names: Sequence[str], found: dict[str, int | PersistenceError]) -> list[str]:
+        """Ask the controller, which knows, whether these could be created; return why it did not say.
+
+        With one copy, whatever is configured: with brokers missing it would refuse more, and that is not the question.
+        Who may not ask that has to take the broker's word.
         """
-        for batch in _batches(specs):
-            existing = self._create_missing(batch) if self._create else self._existing_of(batch)
-            self._check(existing)
+        passing: list[str] = []
+        wanted = [NewTopic(name, num_partitions=1, replication_factor=1) for name in names]
+        answers = self._client.create_topics(wanted, validate_only=True, request_timeout=self._timeout)
+        for name, answer in answers.items():
+            error = self._error(answer)
+            if error is None or error.code() in AUTHORIZATION:
+                found[name] = 0
+            elif error.code() in UNREACHABLE or error.code() == KafkaError.TOPIC_ALREADY_EXISTS:
+                passing.append(error.str())
+            else:
+                found[name] = broker_error(error, f"asking the controller for topic {name}")
+        return passing
 
-    def _create_missing(self, specs: Sequence[TopicSpec]) -> list[TopicSpec]:
+    def names(self) -> Sequence[str]:
+        """Return the names of all topics that exist."""
+        found = self._metadata(None, "listing topics").topics
+        return sorted(name for name, topic in found.items() if topic.error is None)
+
+    def _metadata(self, topic: str | None, doing: str) -> ClusterMetadata:
+        """Ask for metadata, again and again: the client's call cannot be interrupted, so each one is short.
+
+        Args:
+            topic: of which; None for all.
+            doing: names the request in the error.
+        """
+        give_up = time.monotonic() + self._timeout
+        seconds = METADATA_SECONDS
+        while True:
+            try:
+                return self._client.list_topics(*(() if topic is None else (topic,)), timeout=seconds)
+            except KafkaException as exception:
+                error = error_in(exception)
+                if error.code() not in UNREACHABLE or time.monotonic() > give_up:
+                    raise broker_error(error, doing) from None
+            pause()
+            seconds = min(self._timeout, seconds * 2)  # a large cluster needs longer for all of its topics
+
+    # --- creating ------------------------------------------------------------------------------------------------
+
+    def ensure(self, specs: Sequence[TopicSpec]) -> dict[TopicSpec, PersistenceError | None]:
+        """Create the missing topics, check the settings of all.
+
+        Returns:
+            None for each that may be used; `TopicSettingsRefused`, `TopicMissing` or a `BrokerError` for the others.
+        """
+        results: dict[TopicSpec, PersistenceError | None] = {}
+        created: list[TopicSpec] = []
+        existing = self._create_missing(specs, created, results) if self._create else self._there(specs, results)
+        self._check(existing, results)
+        self._check(self._one_of_each_kind(created), results)
+        return {spec: results.get(spec) for spec in specs}
+
+    def _create_missing(
+        self, specs: Sequence[TopicSpec], created: list[TopicSpec], results: dict[TopicSpec, PersistenceError | None]
+    ) -> list[TopicSpec]:
         """Create `specs`; return those that were there before."""
+        give_up = time.monotonic() + self._timeout
+        existing: list[TopicSpec] = []
+        left = list(specs)
+        while left:
+            again: list[TopicSpec] = []
+            for spec, error in self._create_now(left).items():
+                if error is None:
+                    created.append(spec)
+                elif error.code() == KafkaError.TOPIC_ALREADY_EXISTS or error.code() in AUTHORIZATION:
+                    existing.append(spec)  # not allowed to create: it may still be there, and the first use of it tells
+                elif error.code() in UNREACHABLE and time.monotonic() < give_up:
+                    again.append(spec)
+                else:
+                    results[spec] = broker_error(error, f"creating topic {spec.name}").about(topic=spec.name)
+            left = again
+            if left:
+                pause()
+        return existing
+
+    def _create_now(self, specs: Sequence[TopicSpec]) -> dict[TopicSpec, KafkaError | None]:
         wanted = [
             NewTopic(
                 spec.name,
@@ -61,85 +188,71 @@ class Admin:
             )
             for spec in specs
         ]
-        timeout = self._timeout + 0.05 * len(wanted)
-        answers = self.client.create_topics(wanted, operation_timeout=timeout, request_timeout=timeout + 5)
-        return [spec for spec in specs if not _created(answers[spec.name], spec)]
+        timeout = self._timeout + PER_TOPIC_SECONDS * len(wanted)
+        answers = self._client.create_topics(wanted, operation_timeout=timeout, request_timeout=timeout + 5)
+        return {spec: self._error(answers[spec.name], timeout + 5) for spec in specs}
 
-    def _existing_of(self, specs: Sequence[TopicSpec]) -> list[TopicSpec]:
-        there = self.existing(spec.name for spec in specs)
+    def _there(self, specs: Sequence[TopicSpec], results: dict[TopicSpec, PersistenceError | None]) -> list[TopicSpec]:
+        """Those that exist; nothing may be created."""
+        found = self.look([spec.name for spec in specs])
         for spec in specs:
-            if spec.name not in there:
-                raise TopicMissing(
+            answer = found[spec.name]
+            if isinstance(answer, PersistenceError):
+                results[spec] = answer
+            elif answer == 0:
+                results[spec] = TopicMissing(
                     f"topic {spec.name} does not exist and topics.create is false; create it with {spec.partitions} "
                     f"partition(s) and {dict(spec.settings)}"
-                )
-        return list(specs)
+                ).about(topic=spec.name)
+        return [spec for spec in specs if found[spec.name] and spec not in results]
 
-    def existing(self, names: Iterable[str]) -> frozenset[str]:
-        """Return those of `names` that exist."""
-        with translated("listing topics"):
-            found = self.client.list_topics(timeout=self._timeout).topics
-        return frozenset(
-            name for name in names if (name in found and found[name].error is None) or not self.missing(name)
-        )
+    # --- settings ------------------------------------------------------------------------------------------------
 
-    def names(self) -> Sequence[str]:
-        """Return the names of all topics that exist."""
-        with translated("listing topics"):
-            found = self.client.list_topics(timeout=self._timeout).topics
-        return sorted(name for name, topic in found.items() if topic.error is None)
+    def _one_of_each_kind(self, created: Iterable[TopicSpec]) -> list[TopicSpec]:
+        """New topics have what we asked for, and the cluster's defaults, which one of each role shows."""
+        return list({(spec.role, *sorted(spec.settings.items())): spec for spec in created}.values())
 
-    def missing(self, topic: str) -> bool:
-        """Whether a topic certainly does not exist.
+    def _check(self, specs: Collection[TopicSpec], results: dict[TopicSpec, PersistenceError | None]) -> None:
+        """Look for settings that lose data."""
+        give_up = time.monotonic() + self._timeout
+        left = list(specs)
+        while left:
+            again: list[TopicSpec] = []
+            resources = {spec: ConfigResource(ResourceType.TOPIC, spec.name) for spec in left}
+            answers = self._client.describe_configs(list(resources.values()), request_timeout=self._timeout)
+            for spec, resource in resources.items():
+                error = self._error(answers[resource])
+                passing = error is not None and (error.code() in UNREACHABLE or error.code() in MISSING)
+                if passing and time.monotonic() < give_up:
+                    again.append(spec)  # one that was just created is not known to every broker at once
+                else:
+                    results[spec] = self._verdict(spec, error, answers[resource])
+            left = again
+            if left:
+                pause()
 
-        Metadata does not tell: a broker that has just started answers "unknown topic" until it has learnt its topics, and
-        an id without a topic is an id without events. So the controller is asked whether it could be created. Who may not
-        ask that has to take the broker's word.
-        """
-        wanted = [NewTopic(topic, num_partitions=1, replication_factor=self._replication)]
-        answer = self.client.create_topics(wanted, validate_only=True, request_timeout=self._timeout)[topic]
-        try:
-            answer.result()
-        except KafkaException as exception:
-            code = error_in(exception).code()
-            return code != KafkaError.TOPIC_ALREADY_EXISTS and code not in STARTING
-        return True
+    def _verdict(
+        self, spec: TopicSpec, error: KafkaError | None, answer: Future[Mapping[str, Any]]
+    ) -> PersistenceError | None:
+        if error is None:
+            return self._judge(spec, {name: entry.value for name, entry in answer.result().items()})
+        if error.code() in AUTHORIZATION:
+            _log.warning("topic %s: its settings cannot be checked: %s", spec.name, error.str())
+            return None
+        return broker_error(error, f"reading the settings of topic {spec.name}").about(topic=spec.name)
 
-    def _check(self, specs: Collection[TopicSpec]) -> None:
-        if not specs:
-            return
-        resources = [ConfigResource(ResourceType.TOPIC, spec.name) for spec in specs]
-        answers = self.client.describe_configs(resources, request_timeout=self._timeout)
-        for spec, resource in zip(specs, resources, strict=True):
-            settings = self._settings_when_known(spec, answers[resource])
-            if settings is not None:
-                self._judge(spec, settings)
-
-    def _settings_when_known(self, spec: TopicSpec, answer: Future[Mapping[str, Any]]) -> Mapping[str, str] | None:
-        """A topic's settings; one that somebody else has just created is not known to every broker at once."""
-        give_up = time.monotonic() + CREATION_SECONDS
-        while True:
-            try:
-                return _settings(answer, spec)
-            except TopicMissing:
-                if time.monotonic() > give_up:
-                    raise
-            time.sleep(POLL_SECONDS)  # in a worker thread: nothing there could wake it earlier
-            resource = ConfigResource(ResourceType.TOPIC, spec.name)
-            answer = self.client.describe_configs([resource], request_timeout=self._timeout)[resource]
-
-    def _judge(self, spec: TopicSpec, settings: Mapping[str, str]) -> None:
+    def _judge(self, spec: TopicSpec, settings: Mapping[str, str]) -> PersistenceError | None:
         for problem in problems_of(spec, settings):
             if self._policy == "refuse":
-                raise TopicSettingsRefused(
+                return TopicSettingsRefused(
                     f'topic {spec.name}: {problem}. Change the topic, or set settings-policy = "warn" to accept the loss'
-                )
+                ).about(topic=spec.name)
             _log.warning("topic %s: %s", spec.name, problem)
+        return None
 
     def broker_settings(self) -> dict[str, dict[str, str]]:
         """The settings of each broker, by its id."""
-        with translated("listing the brokers"):
-            names = [str(name) for name in self.client.list_topics(timeout=self._timeout).brokers]
+        names = [str(name) for name in self._metadata(ANY_TOPIC, "listing the brokers").brokers]
         return self._describe(ResourceType.BROKER, sorted(names, key=int))
 
     def topic_settings(self, names: Sequence[str]) -> dict[str, dict[str, str]]:
@@ -153,49 +266,42 @@ class Admin:
         with translated("reading settings"):
             for name in names:  # a broker answers only for itself, so this is a request each
                 resource = ConfigResource(kind, name)
-                answer = self.client.describe_configs([resource], request_timeout=self._timeout)[resource].result()
-                found[name] = {each.name: each.value for each in answer.values() if each.value is not None}
+                answer = self._client.describe_configs([resource], request_timeout=self._timeout)[resource]
+                entries = wait_for(answer, self._timeout + GRACE_SECONDS)
+                found[name] = {each.name: each.value for each in entries.values() if each.value is not None}
         return found
+
+    # --- records -------------------------------------------------------------------------------------------------
 
     def delete_before(self, log: Log, offset: int) -> None:
         """See `Driver.delete_before`."""
         with translated(f"deleting the records of {log} below offset {offset}"):
-            answers = self.client.delete_records(
+            answers = self._client.delete_records(
                 [TopicPartition(log.topic, log.partition, offset)], request_timeout=self._timeout
             )
             for answer in answers.values():
-                answer.result()
+                wait_for(answer, self._timeout + GRACE_SECONDS)
+
+    # --- the rest ------------------------------------------------------------------------------------------------
+
+    def _error(self, answer: Future[Any], seconds: float | None = None) -> KafkaError | None:
+        """What is wrong with an answer; None if nothing is."""
+        try:
+            wait_for(answer, (seconds or self._timeout) + GRACE_SECONDS)
+        except KafkaException as exception:
+            return error_in(exception)
+        except TimeoutError as error:
+            return KafkaError(KafkaError._TIMED_OUT, str(error))
+        return None
+
+    def using(self, call: Callable[[], T]) -> T:
+        """Make a call of this object, in a thread; the client is not closed before it has returned."""
+        with self._users:
+            return call()
 
     def close(self) -> None:
-        """End the client's threads."""
-        self.client.__exit__(None, None, None)
+        """End the client's threads, as soon as no call is under way."""
+        self._users.close()
 
-
-def _batches(specs: Iterable[TopicSpec]) -> Iterator[list[TopicSpec]]:
-    rest = iter(specs)
-    while batch := list(islice(rest, BATCH)):
-        yield batch
-
-
-def _created(answer: Future[None], spec: TopicSpec) -> bool:
-    """Whether the topic is new; False if it exists already."""
-    try:
-        answer.result()
-    except KafkaException as exception:
-        error = error_in(exception)
-        if error.code() == KafkaError.TOPIC_ALREADY_EXISTS or error.code() in AUTHORIZATION:
-            return False  # not allowed to create: it may still be there, and the first use of it tells
-        raise broker_error(error, f"creating topic {spec.name}") from None
-    return True
-
-
-def _settings(answer: Future[Mapping[str, Any]], spec: TopicSpec) -> Mapping[str, str] | None:
-    """A topic's settings; None if this principal may not see them."""
-    try:
-        return {name: entry.value for name, entry in answer.result().items()}
-    except KafkaException as exception:
-        error = error_in(exception)
-        if error.code() in AUTHORIZATION:
-            _log.warning("topic %s: its settings cannot be checked: %s", spec.name, error.str())
-            return None
-        raise broker_error(error, f"reading the settings of topic {spec.name}") from None
+    def _close(self) -> None:
+        self._client.__exit__(None, None, None)

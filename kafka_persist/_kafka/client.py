@@ -23,9 +23,12 @@ class Reasons:
 
     def __init__(self) -> None:
         self._last: deque[tuple[int, str]] = deque(maxlen=8)
+        self.count = 0
+        """How many there were so far."""
 
     def note(self, error: KafkaError) -> None:
         """Note an error; this is librdkafka's ``error_cb``."""
+        self.count += 1
         self._last.append((error.code(), describe(error)))
 
     def authentication_failed(self) -> bool:

@@ -9,6 +9,7 @@ from typing import Literal
 
 import trio
 from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka.admin import AdminClient
 
 from ..config import JournalConfig
 from ..driver import TopicSpec
@@ -53,15 +54,18 @@ async def ensure_topics(config: JournalConfig, specs: Sequence[TopicSpec]) -> No
 
     def ensure() -> None:
         with configured():
+            client = AdminClient(client_config(config.client_properties(), Reasons()))
             admin = Admin(
-                client_config(config.client_properties(), Reasons()),
+                client,
                 replication_factor=config.topics.replication_factor,
                 create=config.topics.create,
                 policy=config.settings_policy,
                 timeout=config.connect_timeout,
             )
         try:
-            admin.ensure(specs)
+            for problem in admin.ensure(specs).values():
+                if problem is not None:
+                    raise problem
         finally:
             admin.close()
 

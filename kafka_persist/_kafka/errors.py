@@ -13,9 +13,9 @@ from ..errors import (
     AuthenticationError,
     AuthorizationError,
     BrokerError,
+    ClusterNotReady,
     ConnectError,
     PersistenceError,
-    TopicMissing,
 )
 
 TOO_LARGE: Final = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE})
@@ -53,39 +53,82 @@ FORGOTTEN: Final = frozenset({KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PAR
 """The client's own verdict from metadata, not a broker's answer to the record: handing over again may help."""
 
 OUT_OF_RANGE: Final = frozenset({KafkaError.OFFSET_OUT_OF_RANGE, KafkaError._AUTO_OFFSET_RESET})
-UNREACHABLE: Final = frozenset(
+
+SILENT: Final = frozenset(
     {
         KafkaError._TRANSPORT,
         KafkaError._ALL_BROKERS_DOWN,
         KafkaError._RESOLVE,
         KafkaError._TIMED_OUT,
+        KafkaError._TIMED_OUT_QUEUE,
+        KafkaError._MSG_TIMED_OUT,
+        KafkaError._WAIT_COORD,
+        KafkaError._WAIT_CACHE,
+        KafkaError._DESTROY_BROKER,
         KafkaError.REQUEST_TIMED_OUT,
+        KafkaError.NETWORK_EXCEPTION,
         KafkaError.BROKER_NOT_AVAILABLE,
+    }
+)
+"""Nobody answered."""
+
+NOT_READY: Final = frozenset(
+    {
+        KafkaError._NOENT,  # "Failed to query partition leaders": of a topic that this client does not know yet
+        KafkaError._RETRY,
+        KafkaError.UNKNOWN,
+        KafkaError.INVALID_MSG,
         KafkaError.LEADER_NOT_AVAILABLE,
         KafkaError.NOT_LEADER_FOR_PARTITION,
-        KafkaError.NETWORK_EXCEPTION,
         KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
         KafkaError.COORDINATOR_NOT_AVAILABLE,
         KafkaError.NOT_COORDINATOR,
+        KafkaError.NOT_CONTROLLER,
+        KafkaError.INVALID_REPLICATION_FACTOR,
+        KafkaError.NOT_ENOUGH_REPLICAS,
+        KafkaError.NOT_ENOUGH_REPLICAS_AFTER_APPEND,
         KafkaError.REPLICA_NOT_AVAILABLE,
         KafkaError.OFFSET_NOT_AVAILABLE,
         KafkaError.FENCED_LEADER_EPOCH,
         KafkaError.UNKNOWN_LEADER_EPOCH,
         KafkaError.PREFERRED_LEADER_NOT_AVAILABLE,
+        KafkaError.ELIGIBLE_LEADERS_NOT_AVAILABLE,
+        KafkaError.LISTENER_NOT_FOUND,
+        KafkaError.STALE_BROKER_EPOCH,
         KafkaError.KAFKA_STORAGE_ERROR,
-        KafkaError._WAIT_COORD,
-        KafkaError._WAIT_CACHE,
-        KafkaError._DESTROY_BROKER,
+        KafkaError.UNSTABLE_OFFSET_COMMIT,
+        KafkaError.THROTTLING_QUOTA_EXCEEDED,
     }
 )
-"""Waiting may help: readers try again until their deadline."""
+"""A broker answered that it cannot do it now: leaders, controllers and replicas come back."""
+
+UNREACHABLE: Final = SILENT | NOT_READY
+"""The one table of passing conditions: waiting may help. Readers ask again until their deadline, errors say `retriable`."""
+
+SENT_AGAIN: Final = (SILENT | NOT_READY | MISSING) - {KafkaError.UNKNOWN}
+"""Failures of a record after which it is handed over again, until its own deadline. Not after "unknown server error":
+brokers say so also of a record that they will refuse each time."""
+
+NEVER_APPENDED: Final = FORGOTTEN | {KafkaError.NOT_ENOUGH_REPLICAS}
+"""Failures after which a record is certainly not in the log. All other passing ones leave it open: a leader that is
+deposed while it waits for its followers answers "not leader" for what it had appended."""
 
 
-def ack_of(error: KafkaError | None, offset: int | None) -> Ack:
-    """The answer to an append, from a delivery report."""
+def ack_of(error: KafkaError | None, offset: int | None, *, doubtful: bool = False) -> Ack:
+    """The answer to an append, from its last delivery report.
+
+    Args:
+        error: None if it was stored.
+        offset: where; None if the broker did not say.
+        doubtful: an earlier attempt may have stored the record, so that a refusal of this one proves nothing.
+    """
     if error is None:
         return Ack(Fate.STORED, offset if offset is not None and offset >= 0 else None)
     code = error.code()
+    if doubtful:
+        return Ack(Fate.UNKNOWN, reason=f"an earlier attempt may have been stored; the last answer: {describe(error)}")
+    if code in NEVER_APPENDED:
+        return Ack(Fate.REFUSED, reason=describe(error), error=broker_error(error, "a write"))
     if code in TOO_LARGE:
         return Ack(Fate.TOO_LARGE, reason=describe(error))
     if code in REFUSED:
@@ -107,18 +150,21 @@ def describe(error: KafkaError) -> str:
 
 
 def broker_error(error: KafkaError, doing: str) -> PersistenceError:
-    """The typed error for a failed request."""
+    """The typed error for a failed request.
+
+    Never `TopicMissing`: a broker's "unknown topic" is no proof (see `topics`).
+    """
     code, text = error.code(), f"{doing}: {describe(error)}"
     if code in AUTHORIZATION:
         return AuthorizationError(f"{text}. Give this principal the ACL (docs: runbook)")
     if code in AUTHENTICATION:
         return AuthenticationError(f"{text}. Check security.protocol, certificates and credentials")
-    if code in MISSING:
-        return TopicMissing(f"{text}. Create the topic, or allow topics.create")
     if code in OUT_OF_RANGE:
         return OffsetGone(f"{text}: the records at this offset are no longer in the log")
-    if code in UNREACHABLE:
+    if code in SILENT:
         return ConnectError(f"{text}. Is a broker reachable?")
+    if code in NOT_READY or code in MISSING:  # a broker that has just started does not know its topics yet
+        return ClusterNotReady(f"{text}. The cluster is not ready for this now; the same call may succeed soon")
     return BrokerError(text)
 
 
@@ -136,3 +182,5 @@ def translated(doing: str) -> Iterator[None]:
         yield
     except KafkaException as exception:
         raise broker_error(error_in(exception), doing) from None
+    except TimeoutError as error:  # of `blocking.wait_for`
+        raise ConnectError(f"{doing}: {error}. Is a broker reachable?") from None

@@ -26,7 +26,7 @@ from .brokers import Brokers, at
 from .client import Reasons, client_config
 from .driver import configured
 from .errors import describe
-from .producer import Bridge
+from .producer import Bridge, make_client
 from .transactions import open_transactional_sink
 
 _log = logging.getLogger("kafka_persist.publishing")
@@ -77,7 +77,9 @@ class KafkaEventSink(EventSink):
 
     def _make(self) -> Bridge:
         properties = client_config(self._config.event_producer_properties(), Reasons())
-        return Bridge({**properties, "error_cb": self._note})
+        client = make_client({**properties, "error_cb": self._note})
+        seconds = int(properties["delivery.timeout.ms"]) / 1000
+        return Bridge(client, seconds=seconds, own_retries=False)
 
     def _note(self, error: KafkaError) -> None:
         """Note an error: librdkafka's ``error_cb``; runs in the poller thread."""

@@ -1,181 +1,265 @@
-"""The bridge: records go out on the Trio thread, delivery reports come back through one thread.
+"""The bridge to a producer: records go out and delivery reports come back on Trio's thread.
 
-Two threads, and who may touch what:
+Theory of operation
+===================
 
-* Trio's thread calls `produce` (copies and enqueues, never blocks) and runs `_drain`.
-* The poller thread sits in ``poll``. librdkafka calls `_delivered` there, once per record, which only appends to a
-  deque. After each ``poll`` that brought reports, one ``run_sync_soon`` wakes Trio for all of them.
+`submit` calls ``produce``, which copies and enqueues and never blocks. librdkafka wakes Trio through a descriptor when
+there are reports (`wakeup`); the pump then calls ``poll(0)``. librdkafka calls `_reported` inside that call, once per
+record; it only appends to a deque. Nothing else may happen in there: a ``KeyboardInterrupt`` or an exception inside a
+callback of the client would come out of ``poll`` and lose the reports behind it. After ``poll`` has returned, `_drain`
+answers those who wait.
 
-A wake-up costs more than a report, so it is per batch; a report takes no lock and creates no Trio object. The loop ends
-by its own flag, not by cancellation: a cancelled scope must not stop it before the records in flight have their
-reports. Whoever waits is always woken: when the loop ends, `_fail_rest` answers what is left with "unknown".
+Retries are the bridge's, not librdkafka's, wherever a repeated record is harmless (`own_retries`). librdkafka reports only
+the last attempt: "refused" after an attempt whose answer was lost would be taken for "certainly not stored" though the
+first attempt is in the log. Here each attempt has its report, and `_Pending.doubtful` remembers whether one of them may
+have stored the record. An idempotent producer must retry by itself; of its refusals only those that come before its first
+retry can prove anything.
 
-Shutdown: `close` refuses new records, waits for reports (the poller runs on), raises the flag, the poller returns within
-its 0.1 s poll, what is left is answered, and the client is closed in a thread, as that may block.
+A record is answered at its deadline at the latest, whatever the client still does with it: unknown means that it may be
+stored now, later or never.
+
+Shutdown: `close` refuses new records, waits for reports while the pump runs on, answers what is left as unknown, and closes
+the client in a thread that is abandoned if it does not end.
 """
 
 from __future__ import annotations
 
+import heapq
 import logging
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
+import attrs
 import trio
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from ..driver import Ack, Fate, Log
 from ..errors import StoreClosed
-from .errors import FORGOTTEN, ack_of, error_in, refused
+from .closing import close_client
+from .errors import NEVER_APPENDED, SENT_AGAIN, ack_of, describe, error_in
+from .wakeup import TICK_SECONDS, wait_on
 
 _log = logging.getLogger("kafka_persist.producer")
 
-POLL_SECONDS: Final = 0.1
-"""Bounds the latency of shutdown; longer polls of some client releases do not return early."""
+FIRST_PAUSE: Final = 0.01
+LONGEST_PAUSE: Final = 0.5
+"""Seconds before a record is handed over again; doubled with each attempt."""
+
+RETRY_BACKOFF_SECONDS: Final = 0.1
+"""librdkafka's ``retry.backoff.ms``: no retry of its own comes earlier (less a fifth of jitter)."""
 
 OnAck = Callable[[Ack], None]
 
 
-class _Pending(NamedTuple):
-    """A record without a report.
+@attrs.define(eq=False)
+class _Pending:
+    """A record that is not answered yet.
 
     Attributes:
-        until: when to stop handing it over again, on the monotonic clock.
-        taken: whether the client took it at least once; if not, it is certainly not stored.
+        since: when it was submitted, on the monotonic clock.
+        until: when it is answered at the latest.
+        attempts: how often the client took it.
+        doubtful: an attempt that failed may have stored it.
+        reason: of the last failure.
     """
 
     log: Log
     key: bytes
     value: bytes | None
     on_ack: OnAck
+    since: float
     until: float
-    taken: bool = True
+    attempts: int = 0
+    doubtful: bool = False
+    failure: KafkaError | None = None
 
 
 class Bridge:
-    """One producer client with its poller."""
+    """One producer client.
 
-    def __init__(self, config: Mapping[str, Any]) -> None:
-        self._producer = Producer(dict(config))
+    Args:
+        client: the client; `open_bridge` makes it.
+        seconds: until a record without an answer is unknown; 0 waits for ever.
+        own_retries: hand failed records over again here; the client was configured not to.
+    """
+
+    def __init__(self, client: Producer, *, seconds: float, own_retries: bool) -> None:
+        self._producer = client
+        self._waiting = wait_on(client, "main")
         self._token = trio.lowlevel.current_trio_token()
-        self._timeout = int(config.get("delivery.timeout.ms", 300_000)) / 1000
-        self._again: list[int] = []
+        self._seconds = seconds or float("inf")
+        self._own_retries = own_retries
+        self._again: list[tuple[float, int]] = []
         self._reports: deque[tuple[int, KafkaError | None, int | None]] = deque()
         self._pending: dict[int, _Pending] = {}
+        self._busy_topics: dict[str, int] = {}
         self._next = 0
-        self._stop = threading.Event()
         self._closed = False
         self._drained = trio.Event()
+        self._pump = trio.CancelScope(shield=True)
+        self._pump_ended: trio.Event | None = None
+        self.topics: set[str] = set()
+        """Every topic that the client was ever given: it keeps some memory for each, and walks a list of them."""
 
     def __repr__(self) -> str:
         return f"<Bridge {'closed' if self._closed else 'open'}, {len(self._pending)} records in flight>"
 
-    def reaches_broker(self, seconds: float) -> bool:
-        """Whether a broker answers within `seconds`; runs in a thread, before the poller does."""
-        try:
-            self._producer.list_topics(timeout=seconds)
-        except KafkaException:
-            self._producer.poll(0)  # lets the client tell its reasons
-            return False
-        return True
+    @property
+    def idle(self) -> bool:
+        """Nothing waits for an answer."""
+        return not self._pending
+
+    def is_busy_with(self, topic: str) -> bool:
+        """Whether records for `topic` wait for their answers here."""
+        return topic in self._busy_topics
+
+    # --- handing over --------------------------------------------------------------------------------------------
 
     def submit(self, log: Log, key: bytes, value: bytes | None, on_ack: OnAck) -> None:
         """See `Driver.submit`."""
+        now = time.monotonic()
+        self._take(_Pending(log, key, value, on_ack, now, now + self._seconds))
+
+    def _take(self, pending: _Pending) -> None:
         number = self._next = self._next + 1
-        self._pending[number] = pending = _Pending(log, key, value, on_ack, time.monotonic() + self._timeout)
+        self._pending[number] = pending
+        topic = pending.log.topic
+        self._busy_topics[topic] = self._busy_topics.get(topic, 0) + 1
         if self._closed:
             closed = StoreClosed("the connection to Kafka is closed")
             self._answer_soon(number, Ack(Fate.REFUSED, reason=str(closed), error=closed))
-            return
-        self._produce(number, pending)
+        else:
+            self.topics.add(topic)
+            self._produce(number, pending)
 
-    def _produce(self, number: int, pending: _Pending, *, taken: bool = False) -> None:
-        log, key, value, *_ = pending
+    def _produce(self, number: int, pending: _Pending) -> None:
+        log = pending.log
         try:
-            self._producer.produce(log.topic, value, key, log.partition, on_delivery=partial(self._delivered, number))
-            if not pending.taken:
-                self._pending[number] = pending._replace(taken=True)
+            self._producer.produce(
+                log.topic, pending.value, pending.key, log.partition, on_delivery=partial(self._reported, number)
+            )
         except BufferError:
             full = "librdkafka's queue is full (queue.buffering.max.messages)"
-            self._answer_soon(number, Ack(Fate.UNKNOWN if taken else Fate.REFUSED, reason=full))
+            self._answer_soon(number, Ack(Fate.UNKNOWN if pending.doubtful else Fate.REFUSED, reason=full))
         except KafkaException as exception:
-            error = error_in(exception)
-            if error.code() in FORGOTTEN and time.monotonic() < pending.until:
-                self._pending[number] = pending._replace(taken=taken)
-                self._again.append(number)
-            else:
-                self._answer_soon(number, refused(error) if not taken else ack_of(error, None))
+            self._failed(number, pending, error_in(exception), taken=False)
+        else:
+            pending.attempts += 1
 
     def _answer_soon(self, number: int, ack: Ack) -> None:
+        """Answer after the caller of `submit` has gone on: `on_ack` is never called before `submit` returns."""
         self._token.run_sync_soon(self._answer, number, ack)
 
     def _answer(self, number: int, ack: Ack) -> None:
         pending = self._pending.pop(number, None)
-        if pending is not None:
-            pending.on_ack(ack)
+        if pending is None:
+            return  # answered at its deadline, or handed to a successor
+        topic = pending.log.topic
+        left = self._busy_topics.pop(topic) - 1
+        if left:
+            self._busy_topics[topic] = left
+        pending.on_ack(ack)
         if not self._pending:
             self._drained.set()
 
-    # --- poller thread -------------------------------------------------------------------------------------------
+    # --- reports -------------------------------------------------------------------------------------------------
 
-    def _delivered(self, number: int, error: KafkaError | None, message: Message) -> None:
+    def _reported(self, number: int, error: KafkaError | None, message: Message) -> None:
+        """Librdkafka's callback, inside ``poll``: it only notes what happened."""
         self._reports.append((number, error, message.offset()))
 
-    def poll_until_stopped(self) -> None:
-        """The poller's loop; runs in a thread until `stop`."""
-        while not self._stop.is_set():
-            self._producer.poll(POLL_SECONDS)
-            if self._reports or self._again:
-                self._token.run_sync_soon(self._drain)
-
-    # --- Trio's thread -------------------------------------------------------------------------------------------
-
     def _drain(self) -> None:
-        while self._reports:
-            number, error, offset = self._reports.popleft()
-            if error is not None and error.code() in FORGOTTEN and self._is_young(number):
-                self._again.append(number)
-            else:
-                self._answer(number, ack_of(error, offset))
-        if self._again:
-            self._hand_over_again()
+        reports, pending_of = self._reports, self._pending
+        while reports:
+            number, error, offset = reports.popleft()
+            if error is None:
+                self._answer(number, ack_of(None, offset))
+            elif (pending := pending_of.get(number)) is not None:
+                self._failed(number, pending, error, taken=True)
 
-    def _is_young(self, number: int) -> bool:
-        pending = self._pending.get(number)
-        return pending is not None and time.monotonic() < pending.until
+    def _failed(self, number: int, pending: _Pending, error: KafkaError, *, taken: bool) -> None:
+        """Hand a record over again, or answer it."""
+        code, now = error.code(), time.monotonic()
+        pending.failure = error
+        again = SENT_AGAIN if self._own_retries else NEVER_APPENDED
+        if taken and code in SENT_AGAIN:
+            pending.doubtful = pending.doubtful or code not in NEVER_APPENDED
+        if code in again and not self._closed and now < pending.until:
+            pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(pending.attempts, 10))
+            heapq.heappush(self._again, (min(now + pause, pending.until), number))
+            return
+        ack = ack_of(error, None, doubtful=pending.doubtful or self._may_have_retried(pending, now))
+        if not taken:
+            self._answer_soon(number, ack)
+        else:
+            self._answer(number, ack)
 
-    def _hand_over_again(self) -> None:
-        """A broker that has just started forgets topics for a moment, and the client fails what it holds for them.
+    def _may_have_retried(self, pending: _Pending, now: float) -> bool:
+        """Whether a client that retries by itself may have sent the record more than once."""
+        return not self._own_retries and now - pending.since > RETRY_BACKOFF_SECONDS / 2
 
-        To hand a record over again is safe: of two copies at most one counts.
-        """
-        numbers, self._again = self._again, []
-        for number in numbers:
+    # --- time ----------------------------------------------------------------------------------------------------
+
+    def _look_at_the_clock(self) -> float:
+        """Hand over again what is due, answer what is overdue; return the seconds until the next look."""
+        now = time.monotonic()
+        while self._again and self._again[0][0] <= now:
+            number = heapq.heappop(self._again)[1]
             pending = self._pending.get(number)
-            if pending is not None:
-                self._produce(number, pending, taken=pending.taken)
+            if pending is not None and pending.until > now:
+                self._produce(number, pending)
+        for number, pending in list(self._overdue(now)):
+            self._answer(number, self._overdue_ack(pending))
+        return min(TICK_SECONDS, self._again[0][0] - now) if self._again else TICK_SECONDS
 
+    def _overdue(self, now: float) -> Any:
+        """The records whose time is up; they stand in the order of their deadlines."""
+        for item in self._pending.items():
+            if item[1].until > now:
+                return
+            yield item
+
+    def _overdue_ack(self, pending: _Pending) -> Ack:
+        """What is known of a record at its deadline: if no attempt is under way and none may have stored it, all of it."""
+        error = pending.failure
+        reason = f"no answer within {self._seconds:g} s (delivery-timeout)"
+        if error is None:
+            return Ack(Fate.UNKNOWN, reason=reason)
+        waits_for_next_attempt = error.code() in NEVER_APPENDED and not pending.doubtful
+        if waits_for_next_attempt and not self._is_under_way(pending):
+            return ack_of(error, None)
+        return Ack(Fate.UNKNOWN, reason=f"{reason}; the last one: {describe(error)}")
+
+    def _is_under_way(self, pending: _Pending) -> bool:
+        return not any(self._pending.get(number) is pending for _, number in self._again)
+
+    @trio.lowlevel.enable_ki_protection
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Run the poller until `close`; a task of the driver's nursery."""
+        """Pump reports until `close`; a task of the driver's nursery.
+
+        Cancellation: takes no effect before `close`: what was handed over gets its report.
+        """
+        ended = self._pump_ended = trio.Event()
         task_status.started()
         try:
-            with trio.CancelScope(shield=True):  # ended by `close`, which is always called
-                await trio.to_thread.run_sync(
-                    self.poll_until_stopped,
-                    limiter=trio.CapacityLimiter(1),
-                    thread_name="kafka-persist poller",
-                )
+            with self._pump:  # shielded; ended by `close`, which is always called
+                while True:
+                    seconds = self._look_at_the_clock()
+                    await self._waiting.poll(self._producer.poll, seconds)
+                    self._drain()
         finally:
-            self._stop.set()
-            self._fail_rest("the poller of delivery reports ended")
+            self._fail_rest("the connection to Kafka was closed before the outcome was known")
+            ended.set()
 
     def _fail_rest(self, reason: str) -> None:
         self._drain()
         for number in list(self._pending):
             self._answer(number, Ack(Fate.UNKNOWN, reason=reason))
+
+    # --- life ----------------------------------------------------------------------------------------------------
 
     def hand_over(self, successor: Bridge) -> None:
         """Let `successor` send what has no report yet, and refuse new records.
@@ -183,27 +267,51 @@ class Bridge:
         A record may so land twice. The second copy extends a head that is no longer the head: it does not count.
         """
         self._closed = True
-        pending, self._pending = self._pending, {}
+        pending, self._pending, self._busy_topics = self._pending, {}, {}
         for each in pending.values():
-            successor.submit(each.log, each.key, each.value, each.on_ack)
+            each.doubtful = each.doubtful or each.attempts > 0
+            successor._take(each)
+        self._drained.set()
 
     async def close(self, seconds: float) -> None:
-        """Refuse new records, wait up to `seconds` for reports, end the thread; idempotent.
+        """Refuse new records, wait up to `seconds` for reports, end the client; idempotent.
 
         Cancellation: what has no report yet is answered as unknown; the client is closed all the same.
         """
         self._closed = True
         try:
-            with trio.move_on_after(seconds):
-                while self._pending:
-                    self._drained = trio.Event()
-                    await self._drained.wait()
+            await self._wait_idle(seconds)
         finally:
-            self._stop.set()
-            with trio.CancelScope(shield=True):  # bounded by the poll and by librdkafka's own shutdown
-                await trio.to_thread.run_sync(self._close_client, limiter=trio.CapacityLimiter(1))
+            self._pump.cancel(reason="the producer is closed")
+            with trio.CancelScope(shield=True):  # bounded: the pump never waits for a broker
+                if self._pump_ended is not None:
+                    await self._pump_ended.wait()
+            self._fail_rest("the connection to Kafka was closed before the outcome was known")
+            self._waiting.close()
+            await close_client(self._close_client, "a producer")  # noqa: ASYNC102 - shields itself, with a deadline
+
+    async def close_when_idle(self, seconds: float) -> None:
+        """Close as soon as nothing waits for an answer, at the latest after `seconds`; records are taken until then."""
+        await self._wait_idle(seconds)
+        await self.close(0)
+
+    async def _wait_idle(self, seconds: float) -> None:
+        with trio.move_on_after(seconds):
+            while self._pending:
+                if self._drained.is_set():
+                    self._drained = trio.Event()
+                await self._drained.wait()
 
     def _close_client(self) -> None:
         self._producer.purge()
         self._producer.poll(0)
         self._producer.close()
+
+
+def make_client(properties: Mapping[str, Any]) -> Producer:
+    """Make a producer; in a thread, as a user's ``oauth_cb`` may block in here.
+
+    Raises:
+        KafkaException: librdkafka refuses a property.
+    """
+    return Producer(dict(properties))

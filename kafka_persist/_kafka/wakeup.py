@@ -53,12 +53,13 @@ class Waiting(abc.ABC):
     """Waits until a client's queue may have something."""
 
     @abc.abstractmethod
-    async def poll(self, take: Callable[[float], T]) -> T:
-        """Return what ``take(seconds)`` gives as soon as that is something; nothing after `TICK_SECONDS` at the latest.
+    async def poll(self, take: Callable[[float], T], seconds: float = TICK_SECONDS) -> T:
+        """Return what ``take(patience)`` gives as soon as that is something; nothing after `seconds` at the latest.
 
         Args:
-            take: takes what has come from the client, without waiting longer than the given seconds. Its result is
+            take: takes what has come from the client, without waiting longer than `patience` seconds. Its result is
                 "something" where it is true.
+            seconds: how long to wait; at most `TICK_SECONDS` makes sense, as nothing depends on the descriptor alone.
 
         Cancellation: what `take` gave is never lost; it is a checkpoint.
         """
@@ -74,22 +75,29 @@ class DescriptorWaiting(Waiting):
     def __init__(self, library: ctypes.CDLL, queue: int) -> None:
         self._library = library
         self._queue: int | None = queue
+        self._brought = False
         self._ours, self._theirs = socket.socketpair()
         self._ours.setblocking(False)
         self._theirs.setblocking(False)  # librdkafka must never wait for us: a full buffer is a wake-up, too
         library.rd_kafka_queue_io_event_enable(queue, self._theirs.fileno(), b"1", 1)
 
-    async def poll(self, take: Callable[[float], T]) -> T:
+    async def poll(self, take: Callable[[float], T], seconds: float = TICK_SECONDS) -> T:
         """See `Waiting.poll`."""
-        await trio.lowlevel.checkpoint_if_cancelled()
+        if (
+            self._brought
+        ):  # other tasks first; what was taken is with the caller already, so a cancellation loses nothing
+            await trio.lowlevel.checkpoint()
+        else:
+            await trio.lowlevel.checkpoint_if_cancelled()
         self._drain()
-        if found := take(0):
-            await _other_tasks_first()
-            return found
-        with trio.move_on_after(TICK_SECONDS):
-            await trio.lowlevel.wait_readable(self._ours)
-        self._drain()
-        return take(0)
+        found = take(0)
+        if not found:
+            with trio.move_on_after(seconds):
+                await trio.lowlevel.wait_readable(self._ours)
+            self._drain()
+            found = take(0)
+        self._brought = bool(found)
+        return found
 
     def _drain(self) -> None:
         try:
@@ -115,9 +123,9 @@ class ThreadWaiting(Waiting):
     def __init__(self) -> None:
         self._limiter = trio.CapacityLimiter(1)
 
-    async def poll(self, take: Callable[[float], T]) -> T:
+    async def poll(self, take: Callable[[float], T], seconds: float = TICK_SECONDS) -> T:
         """See `Waiting.poll`."""
-        return await trio.to_thread.run_sync(take, THREAD_POLL_SECONDS, limiter=self._limiter)
+        return await trio.to_thread.run_sync(take, min(seconds, THREAD_POLL_SECONDS), limiter=self._limiter)
 
     def close(self) -> None:
         """See `Waiting.close`; nothing is held."""
@@ -130,7 +138,7 @@ def wait_on(client: Any, queue: QueueName) -> Waiting:
         handle = _handle_of(client, library)
         found = getattr(library, f"rd_kafka_queue_get_{queue}")(handle)
         if not found:
-            raise DescriptorUnavailable(f"the client has no {queue} queue")  # noqa: TRY301 - one place that falls back
+            raise DescriptorUnavailable(f"the client has no {queue} queue")
     except (DescriptorUnavailable, OSError, AttributeError) as error:
         _warn_once(str(error))
         return ThreadWaiting()
@@ -139,11 +147,6 @@ def wait_on(client: Any, queue: QueueName) -> Waiting:
 
 class DescriptorUnavailable(Exception):  # noqa: N818 - a state of the installation; never leaves this module
     """This build of the client does not look as expected."""
-
-
-async def _other_tasks_first() -> None:
-    """Let other tasks run; what was taken from the client must not get lost, so a cancellation waits for the next poll."""
-    await trio.lowlevel.cancel_shielded_checkpoint()
 
 
 @functools.cache

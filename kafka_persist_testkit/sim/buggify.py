@@ -191,10 +191,6 @@ class BuggifyDriver(Driver):
             raise ConnectError("creating topics failed, as was asked for")
         await self.inner.ensure_topics(specs)
 
-    async def existing_topics(self, names: Iterable[str]) -> frozenset[str]:
-        """See `Driver.existing_topics`."""
-        return await self.inner.existing_topics(names)
-
     async def topic_names(self) -> Sequence[str]:
         """See `Driver.topic_names`."""
         return await self.inner.topic_names()

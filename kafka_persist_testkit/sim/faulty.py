@@ -173,12 +173,6 @@ class FaultyDriver(Driver):
         await self._reach(*(spec.name for spec in wanted))
         await self.inner.ensure_topics(wanted)
 
-    async def existing_topics(self, names: Iterable[str]) -> frozenset[str]:
-        """See `Driver.existing_topics`."""
-        wanted = list(names)
-        await self._reach(*wanted)
-        return await self.inner.existing_topics(wanted)
-
     async def topic_names(self) -> Sequence[str]:
         """See `Driver.topic_names`."""
         await self._reach()

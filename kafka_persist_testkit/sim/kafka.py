@@ -220,12 +220,6 @@ class SimKafka(Driver):
             if self.config.settings_policy == "refuse":
                 raise TopicSettingsRefused(f"topic {spec.name}: {problem}")
 
-    async def existing_topics(self, names: Iterable[str]) -> frozenset[str]:
-        """See `Driver.existing_topics`."""
-        await trio.sleep(ROUND_TRIP)
-        self._check_answering()
-        return frozenset(name for name in names if name in self.broker.topics)
-
     async def topic_names(self) -> Sequence[str]:
         """See `Driver.topic_names`."""
         await trio.sleep(ROUND_TRIP)

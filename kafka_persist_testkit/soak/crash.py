@@ -65,10 +65,6 @@ class CrashingDriver(Driver):
         """See `Driver.ensure_topics`."""
         await self._inner.ensure_topics(specs)
 
-    async def existing_topics(self, names: Iterable[str]) -> frozenset[str]:
-        """See `Driver.existing_topics`."""
-        return await self._inner.existing_topics(names)
-
     async def topic_names(self) -> Sequence[str]:
         """See `Driver.topic_names`."""
         return await self._inner.topic_names()

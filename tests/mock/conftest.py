@@ -37,9 +37,9 @@ class MockDriver(KafkaDriver):
     async def ensure_topics(self, specs) -> None:
         await trio.lowlevel.checkpoint()
         for spec in specs:
-            if spec.name not in self._ensured:
+            if spec.name not in self._topics.ensured:
                 self.mock.create_topic(spec.name, spec.partitions)
-                self._ensured.add(spec.name)
+                self._topics.ensured.add(spec.name)
 
     async def delete_before(self, log: Log, offset: int) -> None:
         await trio.lowlevel.checkpoint()

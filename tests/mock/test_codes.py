@@ -6,7 +6,7 @@ import pytest
 import trio
 from confluent_kafka import KafkaError
 
-from kafka_persist._kafka.errors import REFUSED, TOO_LARGE
+from kafka_persist._kafka.errors import REFUSED, SENT_AGAIN, TOO_LARGE
 from kafka_persist.driver import Fate, Log
 from kafka_persist.errors import PersistenceError
 from kafka_persist_testkit.mock import Api
@@ -16,25 +16,8 @@ from .conftest import append, open_mock_driver
 CODES = (-1, *range(1, 134))
 DISCONNECT = -195
 
-HEALED = frozenset(
-    {
-        KafkaError.INVALID_MSG,
-        KafkaError.UNKNOWN_TOPIC_OR_PART,
-        KafkaError.LEADER_NOT_AVAILABLE,
-        KafkaError.NOT_LEADER_FOR_PARTITION,
-        KafkaError.REQUEST_TIMED_OUT,
-        KafkaError.BROKER_NOT_AVAILABLE,
-        KafkaError.REPLICA_NOT_AVAILABLE,
-        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
-        KafkaError.COORDINATOR_NOT_AVAILABLE,
-        KafkaError.NOT_COORDINATOR,
-        KafkaError.NOT_ENOUGH_REPLICAS,
-        KafkaError.NOT_ENOUGH_REPLICAS_AFTER_APPEND,
-        KafkaError.KAFKA_STORAGE_ERROR,
-        DISCONNECT,
-    }
-)
-"""The client sends the record again and it is stored, whoever waits notices nothing."""
+HEALED = frozenset({code for code in SENT_AGAIN if code > 0} | {DISCONNECT})
+"""The bridge sends the record again and it is stored, whoever waits notices nothing."""
 
 
 async def test_every_code_in_the_answer_to_a_record_is_classified(mock):
@@ -42,7 +25,7 @@ async def test_every_code_in_the_answer_to_a_record_is_classified(mock):
     found: dict[Fate, set[int]] = {fate: set() for fate in Fate}
     mock.create_topic("t")
     async with open_mock_driver(mock) as driver:
-        driver._ensured.add("t")
+        driver._topics.ensured.add("t")
         for code in (*CODES, DISCONNECT):
             value = b"record %d" % code
             mock.push_errors(Api.PRODUCE, [code])
@@ -70,7 +53,7 @@ async def test_every_code_in_the_answer_to_a_reader_heals_or_is_an_error(mock, a
     """A scan gives everything or raises a typed error; the next one gives everything."""
     mock.create_topic("t")
     async with open_mock_driver(mock, recovery_stall_timeout=1.0) as driver:
-        driver._ensured.add("t")
+        driver._topics.ensured.add("t")
         for number in range(5):
             await append(driver, "t", b"%d" % number)
         for code in (*CODES, DISCONNECT):

@@ -113,7 +113,7 @@ async def test_records_that_land_behind_a_claim_never_appear(mock):
         assert outcomes == ["WriteOutcomeUnknown"] * LATE
         proxy.admit()
         new = await stack.enter_async_context(open_mock_journal(mock))
-        new._driver._ensured.update(writer.pid for writer in writers)
+        new._driver._topics.ensured.update(writer.pid for writer in writers)
         for heir in heirs:
             assert await new.claim(heir.pid, heir.uuid) == 1
         proxy.release()
@@ -154,11 +154,11 @@ async def test_bits_that_flip_on_the_way_are_found(mock):
         proxy.flip = b"payload" * 20
         for _ in range(20):
             async with open_mock_journal(mock) as journal:
-                journal._driver._ensured.add("id")
+                journal._driver._topics.ensured.add("id")
                 with pytest.raises(CorruptRecord, match="checksum differs"):
                     await replayed(journal, "id")
         assert proxy.flips >= 20
         proxy.flip = None
         async with open_mock_journal(mock) as journal:
-            journal._driver._ensured.add("id")
+            journal._driver._topics.ensured.add("id")
             assert await replayed(journal, "id") == expected

@@ -1,0 +1,120 @@
+"""Questions that wait together go out in one request: creating a hundred topics in one costs little more than one."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+from typing import Generic, TypeVar
+
+import attrs
+import trio
+
+from .._lifecycle import Background
+from ..errors import PersistenceError, StoreClosed
+
+K = TypeVar("K", bound=Hashable)
+R = TypeVar("R")
+
+
+@attrs.define(eq=False)
+class _Question(Generic[K, R]):
+    key: K
+    answered: trio.Event = attrs.field(factory=trio.Event)
+    answers: list[R] = attrs.field(factory=list)
+    error: PersistenceError | None = None
+
+
+class Together(Generic[K, R]):
+    """Asks for many keys at a time: those that come while a request is under way share the next one.
+
+    Args:
+        ask: answers several distinct keys; one that it leaves out, or an error, is an error of its own.
+        tasks: runs the requests, so that a caller who leaves disturbs nobody.
+        most: keys in one request.
+    """
+
+    def __init__(
+        self, ask: Callable[[Sequence[K]], Awaitable[Mapping[K, R | PersistenceError]]], tasks: Background, most: int
+    ) -> None:
+        self._ask = ask
+        self._tasks = tasks
+        self._most = most
+        self._waiting: list[_Question[K, R]] = []
+        self._running = False
+
+    async def __call__(self, key: K) -> R:
+        """Ask for one key.
+
+        Raises:
+            PersistenceError: the key's own, or that of the whole request.
+
+        Cancellation: at once; the request goes on for the others.
+        """
+        question: _Question[K, R] = _Question(key)
+        self._waiting.append(question)
+        if not self._running:
+            self._running = True
+            if not self._tasks.spawn(self._serve):
+                raise StoreClosed("the connection to Kafka is closed")
+        try:
+            await question.answered.wait()
+        finally:
+            if question in self._waiting:
+                self._waiting.remove(question)
+        if question.error is not None:
+            raise question.error
+        return question.answers[0]
+
+    async def all(self, keys: Sequence[K]) -> None:
+        """Ask for several keys; the first error is raised when all have their answers.
+
+        Cancellation: at once.
+        """
+        errors: list[PersistenceError] = []
+
+        async def one(key: K) -> None:
+            try:
+                await self(key)
+            except PersistenceError as error:
+                errors.append(error)
+
+        async with trio.open_nursery() as nursery:
+            for key in keys:
+                nursery.start_soon(one, key)
+        if errors:
+            raise errors[0]
+
+    async def _serve(self) -> None:
+        try:
+            while self._waiting:
+                keys = list(dict.fromkeys(each.key for each in self._waiting))[: self._most]
+                chosen = set(keys)
+                now = [each for each in self._waiting if each.key in chosen]
+                self._waiting = [each for each in self._waiting if each.key not in chosen]
+                await self._serve_some(keys, now)
+        finally:
+            self._running = False
+            for left in self._waiting:
+                self._give_up(left)
+
+    async def _serve_some(self, keys: Sequence[K], questions: Sequence[_Question[K, R]]) -> None:
+        try:
+            answers = await self._ask(keys)
+            for question in questions:
+                answer = answers[question.key]
+                if isinstance(answer, PersistenceError):
+                    question.error = copy.copy(answer)
+                else:
+                    question.answers.append(answer)
+        except PersistenceError as error:
+            for question in questions:
+                question.error = copy.copy(error)
+        finally:
+            for question in questions:
+                if not question.answers and question.error is None:
+                    self._give_up(question)
+                question.answered.set()
+
+    def _give_up(self, question: _Question[K, R]) -> None:
+        question.error = StoreClosed("the connection to Kafka was closed during this call")
+        question.answered.set()
