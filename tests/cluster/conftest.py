@@ -58,14 +58,15 @@ class Cluster:
 
     server: TestServer
 
-    def config(self, prefix: str) -> Config:
+    def config(self, prefix: str, *, stall: float = STALL) -> Config:
+        """The configuration of a service whose topics begin with `prefix`."""
         topics = TopicsConfig(replication_factor=3, settings={"min.insync.replicas": 2})
         both = {
             "bootstrap_servers": self.server.bootstrap_servers,
             "topics": topics,
             "connect_timeout": CONNECT,
             "delivery_timeout": DELIVERY,
-            "recovery_stall_timeout": STALL,
+            "recovery_stall_timeout": stall,
             "client": {"reconnect.backoff.max.ms": 500},
             "consumer": {"socket.timeout.ms": 6000},
         }
@@ -74,9 +75,9 @@ class Cluster:
             snapshot_store=SnapshotStoreConfig(prefix=f"snapshot-{prefix}", **both),
         )
 
-    def open(self, prefix: str):
+    def open(self, prefix: str, **changes):
         """Open a persistence of its own: what a process of its own would have."""
-        return open_persistence(self.config(prefix), event_topic_mapper=OneTopic(events_topic(prefix)))
+        return open_persistence(self.config(prefix, **changes), event_topic_mapper=OneTopic(events_topic(prefix)))
 
     # Control over brokers blocks, so it happens in threads.
 
@@ -107,11 +108,9 @@ def events_topic(prefix: str) -> str:
 
 @pytest.fixture(scope="module", params=MODES)
 def servers(request):
-    """The module's cluster; a module that wants brokers to be missed later sets UNNOTICED_BROKERS."""
+    """The module's cluster; a module with BROKERS_STAY_LEADERS has brokers that nobody replaces when they are silent."""
     properties = (UNNOTICED if getattr(request.module, "BROKERS_STAY_LEADERS", False) else NOTICED)[request.param]
-    with TestServer(
-        request.param, brokers=3, properties=PROPERTIES | properties, java_options=["-Xmx384m"]
-    ) as server:
+    with TestServer(request.param, brokers=3, properties=PROPERTIES | properties, java_options=["-Xmx384m"]) as server:
         yield Cluster(server)
 
 

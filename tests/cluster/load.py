@@ -53,7 +53,8 @@ class Book:
         doubt: those of the last write, if its outcome is unknown.
         saved: the number of the newest snapshot whose save was acknowledged.
         floor: up to where events may have been deleted.
-        rounds: how many writes were acknowledged.
+        rounds: how many writes were acknowledged; begun: when the last of them was called.
+        errors: how many errors its calls met.
     """
 
     pid: str
@@ -62,6 +63,8 @@ class Book:
     saved: int = 0
     floor: int = 0
     rounds: int = 0
+    begun: float = 0.0
+    errors: int = 0
 
     def settle(self, state: list[int]) -> str | None:
         """An opening has decided; what is wrong with its state, if anything."""
@@ -133,7 +136,7 @@ class Load:
     async def _see_that_all_end(self, nursery: trio.Nursery) -> None:
         """A call that does not end is a problem to report, not one to wait for."""
         with trio.move_on_after(sum(LIMITS.values())):
-            while len(nursery.child_tasks) > 2:  # the consumer, which waits for ever, and this one
+            while len(nursery.child_tasks) > 2:  # noqa: ASYNC110 - the consumer, which waits for ever, and this one
                 await trio.sleep(0.1)
         for what, pid, began in self._calls.values():
             self.problems.append(f"{what} of {pid} has not ended after {trio.current_time() - began:.0f} s")
@@ -155,6 +158,15 @@ class Load:
             stuck = [book.pid for book in self.accounts if book.rounds < before[book.pid] + 2]
             self.problems.append(f"no progress: {stuck}, calls {sorted(self._calls.values())}")
 
+    async def everybody_meets_an_error(self) -> None:
+        """Wait until a call of each account has failed."""
+        before = {book.pid: book.errors for book in self.accounts}
+        with trio.move_on_after(2 * sum(LIMITS.values())) as patience:
+            while not self.problems and any(book.errors == before[book.pid] for book in self.accounts):  # noqa: ASYNC110
+                await trio.sleep(0.05)
+        if patience.cancelled_caught:
+            self.problems.append(f"no error: {[book.pid for book in self.accounts if book.errors == before[book.pid]]}")
+
     def _book(self, pid: str) -> Book:
         return self.books.setdefault(pid, Book(pid))
 
@@ -175,8 +187,10 @@ class Load:
             if took > LIMITS[what] + GRACE:
                 self.problems.append(f"{what} of {pid} took {took:.1f} s, {LIMITS[what]:g} s are configured")
 
-    def note(self, error: PersistenceError) -> None:
+    def note(self, error: PersistenceError, book: Book | None = None) -> None:
         """While brokers are away errors may come; they say that they pass, or that an opening decides."""
+        if book is not None:
+            book.errors += 1
         name = type(error).__name__
         self.passing[name] += 1
         self.words.setdefault(name, f"{name}: {error}")
@@ -212,7 +226,7 @@ class Load:
                     if snapshot:
                         await self._save(entity, book)
             except PersistenceError as error:
-                self.note(error)
+                self.note(error, book)
                 await trio.sleep(0.2)
                 if self._stopping and self.problems:
                     return
@@ -234,6 +248,7 @@ class Load:
     async def _persist(self, entity: Entity, book: Book) -> None:
         batch = [next(self._count) for _ in range(1 + len(book.known) % 3)]
         while True:
+            began = trio.current_time()
             try:
                 with self.timed("persist", book.pid):
                     await entity.persist(*batch)
@@ -243,11 +258,11 @@ class Load:
             except BrokerError as error:  # certainly not stored; the entity goes on
                 if not error.retriable:
                     raise
-                self.note(error)
+                self.note(error, book)
                 await trio.sleep(0.2)
             else:
                 book.known += batch
-                book.rounds += 1
+                book.rounds, book.begun = book.rounds + 1, began
                 return
 
     async def _save(self, entity: Entity, book: Book) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 import trio
 
+from kafka_persist.errors import PersistenceError
+
 from .conftest import events_topic
-from .load import Load
+from .load import Load, append
 
 pytestmark = pytest.mark.broker
 
@@ -60,3 +62,25 @@ async def test_a_rolling_restart_is_not_noticed(cluster, load):
             await cluster.restart(number)
             await load.goes_on()
     await load.check_everything()
+
+
+async def test_an_entity_without_a_snapshot_opens_with_one_broker_down(cluster, kafka_prefix):
+    """Row 1: three copies are asked for, two brokers are there; neither an old nor a new id needs the third one."""
+    async with cluster.open(kafka_prefix) as home, home.entity("old", initial=[], evolve=append) as entity:
+        await entity.persist(1, 2)
+    await cluster.kill(2)
+    for pid, state in (("old", [1, 2]), ("new", [])):
+        with trio.fail_after(60):
+            assert await opened_again_and_again(cluster, kafka_prefix, pid) == state
+
+
+async def opened_again_and_again(cluster, prefix, pid):
+    """The state that an entity opens with: the plain retry loop, in a fresh process."""
+    while True:
+        try:
+            async with cluster.open(prefix) as home, home.entity(pid, initial=[], evolve=append) as entity:
+                return entity.state
+        except PersistenceError as error:
+            if not error.retriable:
+                raise
+            await trio.sleep(0.2)
