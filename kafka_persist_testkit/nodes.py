@@ -15,6 +15,9 @@ from .errors import ServerFailed
 
 _TAIL_IN_ERRORS = 25
 _ASK_AGAIN = 0.02
+_LOST_SESSION = ("KeeperException$SessionExpiredException", "KeeperException$NodeExistsException")
+"""Why a broker gives up its start although nothing is wrong with it: on a busy machine ZooKeeper ended its session while it was
+starting, or has not ended its predecessor's yet."""
 
 
 @attrs.frozen(kw_only=True)
@@ -61,6 +64,7 @@ class Node:
         self._startup_timeout = startup_timeout
         self._stop_grace = stop_grace
         self._paused = False
+        self._old_log = 0
 
     def __repr__(self) -> str:
         state = "paused" if self._paused else "running" if self.is_running else "down"
@@ -166,6 +170,7 @@ class Node:
         """Start its process without waiting for an answer."""
         launch = self._launch
         self._paused = False
+        self._old_log = launch.log_path.stat().st_size if launch.log_path.exists() else 0
         self._supervisor.spawn(
             launch.name, launch.argv, cwd=launch.config_path.parent, env=launch.env, log=launch.log_path
         )
@@ -183,6 +188,26 @@ class Node:
         if not self.is_running:
             reason = self._supervisor.spawn_error(self.name)
             raise self.failure(reason or f"ended with {_describe_exit(self.exit_code)}")
+
+    def start_again_or_raise(self) -> None:
+        """Start it once more if it has ended because its ZooKeeper session did; do nothing while it runs.
+
+        Raises:
+            ServerFailed: It ended for another reason.
+        """
+        if not self.is_running and self._lost_its_session():
+            self._before_start()
+            self.spawn()
+        self.raise_if_ended()
+
+    def _lost_its_session(self) -> bool:
+        try:
+            with self._launch.log_path.open("rb") as log:
+                log.seek(self._old_log)
+                said = log.read().decode("utf-8", "replace")
+        except FileNotFoundError:
+            return False
+        return any(reason in said for reason in _LOST_SESSION)
 
     def failure(self, what: str) -> ServerFailed:
         """Make the error that says what is wrong with this process and shows its last log lines."""
@@ -215,7 +240,7 @@ def wait_until_ready(nodes: Sequence[Node], seconds: float, checkpoint: Callable
     """Ask until every node answers.
 
     Args:
-        nodes: Whom to ask; none of them may end meanwhile.
+        nodes: Whom to ask; none of them may end meanwhile, but for the loss of its ZooKeeper session.
         seconds: How long to go on asking.
         checkpoint: Called before each question; what it raises goes to the caller.
 
@@ -227,7 +252,7 @@ def wait_until_ready(nodes: Sequence[Node], seconds: float, checkpoint: Callable
     while waiting:
         checkpoint()
         for node in nodes:
-            node.raise_if_ended()
+            node.start_again_or_raise()
         if waiting[0].is_ready():
             waiting.popleft()
         elif time.monotonic() > deadline:

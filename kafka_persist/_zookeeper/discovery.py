@@ -22,6 +22,8 @@ from ..errors import ConfigError, ConnectError
 from .registrations import Brokers, usable_brokers
 
 _log = logging.getLogger("kafka_persist.zookeeper")
+# kazoo warns of each connection that breaks. Without a handler of the user's that would reach stderr, so it has a silent one.
+logging.getLogger("kazoo").addHandler(logging.NullHandler())
 
 BROKERS: Final = "/brokers/ids"
 

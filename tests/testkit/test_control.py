@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
 import functools
 import logging
 import socket
+import time
 import uuid
 
 import pytest
@@ -117,6 +119,26 @@ def test_zookeeper_can_be_killed_and_paused(zookeeper_patient):
 
     zookeeper.start()  # a paused one goes on
     zookeeper_patient.create_topics("after")  # the broker has found it again
+
+
+def test_a_broker_whose_session_ends_while_it_starts_is_started_again(gone_after):
+    """As on a machine that is too busy for it: the broker itself gives up then."""
+    with gone_after(), TestServer(properties={"zookeeper.session.timeout.ms": "4000"}) as server:
+        broker = server.broker
+        broker.kill()
+        before = len(broker.logs(100_000))
+        with concurrent.futures.ThreadPoolExecutor(1) as threads:
+            starting = threads.submit(broker.start)
+            deadline = time.monotonic() + 60
+            while not any("Session establishment complete" in line for line in broker.logs(100_000)[before:]):
+                assert time.monotonic() < deadline
+                time.sleep(0.002)
+            broker.pause()
+            time.sleep(6)  # ZooKeeper ends sessions of 4 s that nobody keeps up, at the next tick of 2 s
+            broker.resume()
+            starting.result(60)
+        assert any("SessionExpiredException" in line for line in broker.logs(100_000)[before:])
+        server.create_topics("after")
 
 
 @pytest.mark.parametrize("mode", ["zookeeper", "kraft"])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import pytest
 import trio
@@ -92,6 +94,28 @@ async def test_without_zookeeper_opening_fails_in_time_and_names_the_address():
     with trio.fail_after(10), pytest.raises(ConnectError, match=r"127\.0\.0\.1:1.*0\.5 s"):
         async with discover_brokers(config):
             pytest.fail("there is no ZooKeeper")
+
+
+NOBODY_THERE = """
+import trio
+from kafka_persist import ConnectError, ZookeeperConfig
+from kafka_persist._zookeeper.discovery import discover_brokers
+
+async def main():
+    try:
+        async with discover_brokers(ZookeeperConfig(connect="127.0.0.1:1", connection_timeout=0.5)):
+            pass
+    except ConnectError:
+        print("told")
+
+trio.run(main)
+"""
+
+
+def test_what_the_zookeeper_client_complains_about_does_not_reach_stderr():
+    """In a program that has not set up logging; the error says what matters."""
+    done = subprocess.run([sys.executable, "-c", NOBODY_THERE], check=False, capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("told\n", "")
 
 
 async def test_without_a_usable_broker_opening_says_why(hand, chroot, config):
