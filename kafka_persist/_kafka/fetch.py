@@ -173,7 +173,7 @@ class Fetch:
         return Step.GO_ON
 
     def _cut(self, first: int, end: int) -> Step:
-        """The log begins behind the wanted offset."""
+        """The log begins behind the wanted offset; what comes now is its beginning."""
         if self.exact or self.progress:
             self.failure = OffsetGone(
                 f"{self.log} was cut at offset {first} while it was read: offset {self.next_offset} is gone"
@@ -182,7 +182,7 @@ class Fetch:
         self.bounds, self.next_offset = LogRange(first, end), first
         if self.stop is None:
             self.stop = end
-        return Step.ASSIGN
+        return Step.GO_ON
 
     def _doubt(self, end: int, found: LogRange | None = None) -> Step:
         """The log ends too early: ask again for a while, perhaps another leader answers; then it is so."""

@@ -136,16 +136,19 @@ class Fetcher:
 
     async def turn(self, seconds: float = TICK_SECONDS) -> None:
         """Take what has come, and wait for something if that is nothing."""
+        assigned_again: set[Fetch] = set()
         for message in await self._waiting.poll(self._consume, seconds):
-            self._deliver(message)
+            fetch = self._fetches.get((message.topic(), message.partition()))  # type: ignore[arg-type]  # None finds nothing
+            # What else this slice has of a stretch that was assigned again comes from where it was assigned before: to take
+            # it for the continuation would skip records.
+            if fetch is not None and fetch not in assigned_again and self._deliver(fetch, message):
+                assigned_again.add(fetch)
 
     def _consume(self, seconds: float) -> list[Message]:
         return self._consumer.consume(SLICE, seconds)
 
-    def _deliver(self, message: Message) -> None:
-        fetch = self._fetches.get((message.topic(), message.partition()))  # type: ignore[arg-type]  # None finds nothing
-        if fetch is None or fetch.done:
-            return
+    def _deliver(self, fetch: Fetch, message: Message) -> bool:
+        """Let a stretch take a message; whether it is assigned again, or will be."""
         error = message.error()
         if error is None:
             step = fetch.take(message, partial(self._watermarks, fetch.log))
@@ -156,20 +159,19 @@ class Fetcher:
             step = fetch.fail(error)
             if error.code() in OUT_OF_RANGE:
                 self._note_leader(fetch.log.topic)  # only the leader says so
-        if step is not Step.GO_ON:
-            self._follow(fetch, step)
-
-    def _follow(self, fetch: Fetch, step: Step) -> None:
+        if step is Step.GO_ON:
+            return False
         if step is Step.DONE:
             self.end(fetch)
             fetch.finish()
-            return
+            return False
         self._unassign(fetch)
         if step is Step.ASSIGN:
             self._assign(fetch)
         else:
             self._leaders_known.pop(fetch.log.topic, None)
             fetch.assign_at = time.monotonic() + AGAIN_SECONDS
+        return True
 
     def _watermarks(self, log: Log) -> LogRange:
         """The log's bounds as the last answer of a broker told them; asks nobody."""
