@@ -6,6 +6,8 @@ functions, and the library keeps what they decide.
 
 from __future__ import annotations
 
+from typing import assert_never
+
 import attrs
 
 from kafka_persist.serialization import Serializer
@@ -53,6 +55,8 @@ def evolve(account: Account, event: AccountEvent) -> Account:
             return attrs.evolve(account, cents=account.cents + cents)
         case Withdrawn(cents) | FeeCharged(cents):
             return attrs.evolve(account, cents=account.cents - cents)
+        case _:
+            assert_never(event)  # a type checker finds the event that was forgotten here
 
 
 # --- commands: look at the account, answer with events, or refuse ----------------------------------------------------

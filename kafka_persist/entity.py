@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Generic, TypeVar, TypeVarTuple
 
 import trio
@@ -16,6 +16,7 @@ from ._entities.snapshots import Snapshots
 from .errors import (
     BrokerError,
     EventRejected,
+    EvolveFailed,
     PersistenceError,
     SequenceNrConflict,
     StoreClosed,
@@ -25,7 +26,7 @@ from .errors import (
     WriterFenced,
     printable,
 )
-from .model import MAX_SEQUENCE_NR, AtomicWrite, PersistentRepr, Rejection, SelectionCriteria, SnapshotMetadata
+from .model import MAX_SEQUENCE_NR, AtomicWrite, PersistentRepr, Rejection, SnapshotMetadata
 
 S = TypeVar("S")
 E = TypeVar("E")
@@ -157,17 +158,25 @@ class Entity(Generic[S, E]):
         if not events:
             await trio.lowlevel.checkpoint()
             return
-        state = self._fold.evolved(events, self._sequence_nr + 1)
+        state = self._evolved(events)
         write = AtomicWrite(tuple(map(self._number, range(self._sequence_nr + 1, MAX_SEQUENCE_NR), events)))
-        if self._orphans is not None:
-            await self._delete_orphans(self._orphans)
+        await self._delete_orphans()
         rejection = await self._write(write)
         self._sequence_nr = write.last_sequence_nr
         if rejection is not None:
-            raise EventRejected(f"{printable(self.persistence_id)}: {rejection.reason}", rejection)
+            reason = f"{rejection.reason}{_advice(events)}"
+            raise EventRejected(f"{printable(self.persistence_id)}: {reason}", rejection)
         self._fold.state, self._fold.sequence_nr = state, write.last_sequence_nr
         if self._snapshots.is_due(write.last_sequence_nr):
             self._snapshots.start(self._describe_snapshot(), state)
+
+    def _evolved(self, events: Sequence[E]) -> S:
+        try:
+            return self._fold.evolved(events, self._sequence_nr + 1)
+        except EvolveFailed as error:
+            if advice := _advice(events):
+                raise EvolveFailed(f"{error}{advice}") from error.__cause__
+            raise
 
     def _number(self, sequence_nr: int, event: E) -> PersistentRepr:
         return PersistentRepr(
@@ -186,10 +195,11 @@ class Entity(Generic[S, E]):
             raise self._stopped() from error
         return rejection
 
-    async def _delete_orphans(self, orphans: SelectionCriteria) -> None:
+    async def _delete_orphans(self) -> None:
         """Remove snapshots of events that the journal lost, before their numbers are used again."""
-        await self._services.snapshot_store.delete_matching(self.persistence_id, orphans)
-        self._orphans = None
+        for orphan in self._orphans:
+            await self._services.snapshot_store.delete(orphan)
+        self._orphans = ()
 
     # --- snapshots and deletion ----------------------------------------------------------------------------------
 
@@ -254,15 +264,30 @@ class Entity(Generic[S, E]):
             raise self._stopped() from self._failure
 
     def _stopped(self) -> PersistenceError:
-        kinds = (WriterFenced, SequenceNrConflict, StoredDataError)
-        kind = next((kind for kind in kinds if isinstance(self._failure, kind)), WriteOutcomeUnknown)
-        stopped = kind(
-            f"the entity {printable(self.persistence_id)} stopped: {self._failure}. Leave its `async with` block and open "
-            "it again, which decides what is stored"
-        )
-        if isinstance(self._failure, PersistenceError):
-            stopped.about(self._failure.persistence_id, self._failure.topic, self._failure.offset)
+        """The error of every call after the one that stopped the entity; it says one thing to do, as the first did."""
+        failure = self._failure
+        told = f"the entity {printable(self.persistence_id)} stopped: {failure}"
+        stopped: PersistenceError
+        if isinstance(failure, StoredDataError):
+            stopped = type(failure)(f"{told}. It cannot be opened again before what is stored is mended")
+        elif isinstance(failure, WriterFenced):
+            stopped = WriterFenced(f"{told}. Leave its `async with` block; only to take the id back, open it again")
+        elif isinstance(failure, SequenceNrConflict):
+            stopped = SequenceNrConflict(f"{told}. Leave its `async with` block and open it again")
+        else:
+            stopped = WriteOutcomeUnknown(
+                f"{told}. Leave its `async with` block and open it again, which decides what is stored"
+            )
+        if isinstance(failure, PersistenceError):
+            stopped.about(failure.persistence_id, failure.topic, failure.offset)
         return stopped.about(self.persistence_id)
+
+
+def _advice(events: Sequence[object]) -> str:
+    """What to say behind the refusal of a single event that looks like several; a list of plain data may be an event."""
+    if len(events) == 1 and isinstance(events[0], list | tuple | set | frozenset | Iterator):
+        return f". If this {type(events[0]).__name__} holds several events, pass them one by one: persist(*events)"
+    return ""
 
 
 def _as_events(decide: object, decided: Any) -> tuple[Any, ...]:

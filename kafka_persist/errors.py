@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, ClassVar, Self, TypeAlias
 import trio
 
 if TYPE_CHECKING:
-    from .model import Rejection
+    from .model import Rejection, SnapshotMetadata
 
     WriteResult: TypeAlias = "Rejection | PersistenceError | None"
 
@@ -93,7 +93,7 @@ class EntityAlreadyOpen(UsageError):  # noqa: N818
 
 
 class EvolveFailed(UsageError):  # noqa: N818
-    """The function `evolve` raised for an event; its exception is the cause. Nothing was stored.
+    """The function `evolve` raised for an event (its exception is the cause) or returned None. Nothing was stored.
 
     While persisting: do not persist such an event. While recovering: the event is in the journal for ever, so mend
     `evolve` until it takes every event that was ever stored.
@@ -272,4 +272,10 @@ class EventsDeleted(StoredDataError):  # noqa: N818
 
 
 class SnapshotUnreadable(StoredDataError):  # noqa: N818
-    """The newest matching snapshot exists but cannot be read; never reported as "no snapshot"."""
+    """The newest matching snapshot exists but cannot be read; never reported as "no snapshot".
+
+    Attributes:
+        metadata: its sequence number and timestamp, where the store can tell which one it is.
+    """
+
+    metadata: SnapshotMetadata | None = None

@@ -151,6 +151,7 @@ class Persistence:
         evolve: Callable[[S, E], S],
         snapshot_every: int | None = None,
         skip_deleted: bool = False,
+        allow_none_state: bool = False,
     ) -> AbstractAsyncContextManager[Entity[S, E]]:
         """Open an entity: take the id over from whoever wrote before, and recover its state.
 
@@ -161,6 +162,9 @@ class Persistence:
                 no side effects, and it leaves the old state as it was.
             snapshot_every: save a snapshot in the background whenever so many events came since the last one.
             skip_deleted: go on with what is left where events were deleted that no snapshot covers.
+            allow_none_state: None is a state that `evolve` may return after another one. Otherwise it is
+                `EvolveFailed`, since a function without a ``return``, or a ``match`` without the event's case, gives
+                None. (``initial`` may be None either way.)
 
         Raises (on entry):
             EntityAlreadyOpen: this id is open in this `Persistence`.
@@ -175,7 +179,7 @@ class Persistence:
 
         Cancellation: of a recovery: the claim may have landed, so that a previous writer is fenced.
         """
-        fold = _fold(persistence_id, initial, evolve, skip_deleted=skip_deleted)
+        fold = _fold(persistence_id, initial, evolve, skip_deleted=skip_deleted, allow_none_state=allow_none_state)
         _check_snapshot_every(snapshot_every)
         return self._entity(fold, snapshot_every)
 
@@ -201,6 +205,7 @@ class Persistence:
         snapshot_every: int | None = None,
         poll_every: float = 0.1,
         skip_deleted: bool = False,
+        allow_none_state: bool = False,
     ) -> AbstractAsyncContextManager[View[S]]:
         """Open a view: a read-only follower of an entity's events. It has read all of them once when it opens.
 
@@ -212,6 +217,7 @@ class Persistence:
             snapshot_every: save a snapshot in the background whenever so many events came since the last one.
             poll_every: seconds between two looks at the journal in `View.wait_for` and `View.follow`.
             skip_deleted: go on with what is left where events were deleted that the view has not seen.
+            allow_none_state: as for `entity`.
 
         Raises (on entry):
             EntityAlreadyOpen: an entity or view with this name is open in this `Persistence`.
@@ -224,7 +230,7 @@ class Persistence:
             )
         if not 0 < poll_every < math.inf:
             raise UsageError(f"poll_every must be a positive number of seconds, not {poll_every!r}")
-        fold = _fold(persistence_id, initial, evolve, skip_deleted=skip_deleted)
+        fold = _fold(persistence_id, initial, evolve, skip_deleted=skip_deleted, allow_none_state=allow_none_state)
         _check_snapshot_every(snapshot_every)
         return self._view(fold, view_id, snapshot_every, poll_every)
 
@@ -259,10 +265,23 @@ class Persistence:
             self._names.discard(name)
 
 
-def _fold(persistence_id: str, initial: S, evolve: Callable[[S, Any], S], *, skip_deleted: bool) -> Fold[S]:
+def _fold(
+    persistence_id: str,
+    initial: S,
+    evolve: Callable[[S, Any], S],
+    *,
+    skip_deleted: bool,
+    allow_none_state: bool,
+) -> Fold[S]:
     if inspect.iscoroutinefunction(evolve) or not callable(evolve):
         raise UsageError(f"evolve must be a plain function of (state, event), not {evolve!r}")
-    return Fold(check_persistence_id(persistence_id), evolve, initial, skip_deleted=skip_deleted)
+    return Fold(
+        check_persistence_id(persistence_id),
+        evolve,
+        initial,
+        skip_deleted=skip_deleted,
+        allow_none_state=allow_none_state,
+    )
 
 
 def _check_snapshot_every(snapshot_every: int | None) -> None:

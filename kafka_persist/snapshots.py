@@ -6,8 +6,8 @@ between calls: what it knows is in the topic, so any number of processes may use
 
 Orphans: Kafka can lose the end of a journal in an unclean election, and then a snapshot may be newer than the last
 event. The store cannot know; who has the journal can. With ``ignore-orphan`` entities and views load again, with the
-journal's highest sequence number as the upper bound, and delete what is above it (``SelectionCriteria(min_sequence_nr=
-highest + 1)``) before their first write, because later events take the orphans' sequence numbers.
+journal's highest sequence number as the upper bound, and delete what they found above it, one by one, before their first
+write, because later events take the orphans' sequence numbers.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from ._entities.recovery import VIEW_OF, Recovered, Recovery
 from ._entities.services import Services
 from ._entities.snapshots import Snapshots
 from .errors import JournalTruncated, StoreClosed, printable
-from .model import SnapshotMetadata
+from .model import SelectedSnapshot, SelectionCriteria, SnapshotMetadata
 
 S = TypeVar("S")
 
@@ -120,9 +120,17 @@ class View(Generic[S]):
                 f"{printable(self.view_id)} has read up to {self.sequence_nr}: the journal lost events. Open the view "
                 "again to build it anew"
             )
-        taken = await self._fold.read(journal, highest) if highest > self.sequence_nr else 0
+        taken = await self._fold.read(journal, highest, lambda: self._newer_snapshot(highest))
         self._bookmark = bookmark
         return taken
+
+    async def _newer_snapshot(self, highest: int) -> SelectedSnapshot | None:
+        """Load the view's newest snapshot; its successor in another process may have saved one meanwhile."""
+        store = self._services.snapshot_store
+        found = await store.load(self.view_id, SelectionCriteria(max_sequence_nr=highest))
+        if found is not None:
+            self._snapshots.saved_nr = max(self._snapshots.saved_nr or 0, found.metadata.sequence_nr)
+        return found
 
     async def wait_for(self, sequence_nr: int) -> S:
         """Read until the state holds event `sequence_nr`; return the state.
@@ -195,6 +203,6 @@ async def recover_view(
 
     recovery = Recovery(services=services, fold=fold, snapshot_id=view_id, view_of=fold.persistence_id, begin=look)
     recovered = await recovery.run()
-    if recovered.orphans is not None:
-        await services.snapshot_store.delete_matching(view_id, recovered.orphans)
+    for orphan in recovered.orphans:
+        await services.snapshot_store.delete(orphan)
     return View(services, fold, view_id, recovered, bookmark, snapshot_every, poll_every)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Generic, TypeVar
 
 import attrs
 
 from ..abc import Journal
 from ..errors import EventsDeleted, EvolveFailed, printable
+from ..model import SelectedSnapshot
 
 S = TypeVar("S")
 
@@ -23,6 +24,7 @@ class Fold(Generic[S]):
         state: as of `sequence_nr`.
         sequence_nr: 0 before any event.
         skip_deleted: go on where events that are still needed were deleted.
+        allow_none_state: take a None that `evolve` returns after a state; otherwise it is a forgotten ``return``.
     """
 
     persistence_id: str
@@ -30,6 +32,7 @@ class Fold(Generic[S]):
     state: S
     sequence_nr: int = 0
     skip_deleted: bool = False
+    allow_none_state: bool = False
 
     def evolved(self, events: Iterable[object], first_nr: int) -> S:
         """Return the state after `events`, the first of them with number `first_nr`, without changing anything here.
@@ -42,47 +45,86 @@ class Fold(Generic[S]):
             state = self._next(state, sequence_nr, event)
         return state
 
-    async def read(self, journal: Journal, highest: int) -> int:
+    async def read(
+        self, journal: Journal, highest: int, newer_snapshot: Callable[[], Awaitable[SelectedSnapshot | None]]
+    ) -> int:
         """Take the events up to number `highest` in; return how many there were.
 
+        Somebody else may save a snapshot and delete the events below it while this runs. So where events are missing,
+        a snapshot that covers them is looked for first, and only then they count as lost.
+
+        Args:
+            journal: where the events are.
+            highest: the last number.
+            newer_snapshot: loads the newest snapshot up to `highest`, as of now.
+
         Raises:
-            EventsDeleted: events behind `sequence_nr` are gone (unless `skip_deleted`).
+            EventsDeleted: events behind `sequence_nr` are gone (unless `skip_deleted`), and no snapshot covers them.
             EvolveFailed: with the number of the event; the state is that before it.
             StoredDataError, BrokerError: see `Journal.replay`.
 
         Cancellation: keeps what was taken in; the next call goes on there.
         """
         taken = 0
+        while self.sequence_nr < highest:
+            count, deleted_to = await self._read_to_gap(journal, highest)
+            taken += count
+            if deleted_to is not None:
+                await self._bridge(deleted_to, newer_snapshot)
+        return taken
+
+    async def _read_to_gap(self, journal: Journal, highest: int) -> tuple[int, int | None]:
+        """Read until events are missing; how many came, and the last number of the gap (None: nothing is missing)."""
+        taken = 0
         async with journal.replay(
             self.persistence_id, from_sequence_nr=self.sequence_nr + 1, to_sequence_nr=highest
         ) as events:
             async for event in events:
-                self._check_not_deleted(journal, event.sequence_nr)
+                if (gap := self._deleted_before(journal, event.sequence_nr)) is not None:
+                    return taken, gap
                 self.state = self._next(self.state, event.sequence_nr, event.payload)
                 self.sequence_nr = event.sequence_nr
                 taken += 1
-            self._check_not_deleted(journal, highest + 1)
+            if (gap := self._deleted_before(journal, highest + 1)) is not None:
+                return taken, gap
         self.sequence_nr = highest
-        return taken
+        return taken, None
+
+    async def _bridge(self, deleted_to: int, newer_snapshot: Callable[[], Awaitable[SelectedSnapshot | None]]) -> None:
+        """Get over events that are gone: with a snapshot, or by leaving them out; each time the number grows."""
+        # Not earlier: who deletes has saved before, so a snapshot that covers this deletion is there by now.
+        snapshot = await newer_snapshot()
+        if snapshot is not None and snapshot.metadata.sequence_nr > self.sequence_nr:
+            self.state, self.sequence_nr = snapshot.snapshot, snapshot.metadata.sequence_nr
+        elif self.skip_deleted:
+            self.sequence_nr = deleted_to
+        else:
+            raise EventsDeleted(
+                f"{printable(self.persistence_id)}: events {self.sequence_nr + 1} to {deleted_to} were deleted, and "
+                f"the state is only that of event {self.sequence_nr}. Restore a snapshot, or open with "
+                "skip_deleted=True if the state may begin with what is left"
+            )
 
     def _next(self, state: S, sequence_nr: int, event: object) -> S:
         try:
-            return self.evolve(state, event)
+            found = self.evolve(state, event)
         except Exception as error:
             raise EvolveFailed(
                 f"{printable(self.persistence_id)}: evolve raised {error!r} for event {sequence_nr}, "
                 f"a {type(event).__name__}"
             ) from error
+        if found is None and state is not None and not self.allow_none_state:
+            raise EvolveFailed(
+                f"{printable(self.persistence_id)}: evolve returned None for event {sequence_nr}, a "
+                f"{type(event).__name__}: does it lack a case, or a return? Where None is a state of yours, open with "
+                "allow_none_state=True"
+            )
+        return found
 
-    def _check_not_deleted(self, journal: Journal, next_nr: int) -> None:
+    def _deleted_before(self, journal: Journal, next_nr: int) -> int | None:
         """Look at the hole below `next_nr`, if there is one: rejected writes leave holes, deletions too."""
         expected = self.sequence_nr + 1
-        if next_nr <= expected or self.skip_deleted:
-            return
+        if next_nr <= expected:
+            return None
         floor = journal.deleted_to(self.persistence_id)
-        if floor is not None and floor >= expected:
-            raise EventsDeleted(
-                f"{printable(self.persistence_id)}: events {expected} to {min(floor, next_nr - 1)} were deleted, and "
-                f"the state is only that of event {self.sequence_nr}. Restore a snapshot, or open with "
-                "skip_deleted=True if the state may begin with what is left"
-            )
+        return None if floor is None or floor < expected else min(floor, next_nr - 1)

@@ -81,9 +81,11 @@ class MemorySnapshotStore(SnapshotStore):
                 return self._decoded(metadata)
             except StoredDataError as error:
                 if not self._fallback or metadata is candidates[-1]:
-                    raise SnapshotUnreadable(
+                    unreadable = SnapshotUnreadable(
                         f"{printable(persistence_id)}: the snapshot at {metadata.sequence_nr} cannot be read: {error}"
-                    ) from error
+                    )
+                    unreadable.metadata = metadata
+                    raise unreadable from error
         return None
 
     def _decoded(self, metadata: SnapshotMetadata) -> SelectedSnapshot:

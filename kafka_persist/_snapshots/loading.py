@@ -85,25 +85,26 @@ class Loader:
                 f"{topic.log} holds a record of another persistence id ({topic.index.foreign}): two ids share the topic, "
                 'which naming = "hashed" excludes, or somebody else writes to it'
             )
-        problem: StoredDataError | None = None
+        problem: SnapshotUnreadable | None = None
         if topic.index.unreadable:
-            problem = CorruptRecord(f"{topic.log}: {topic.index.unreadable}")
-            self._judge(topic, problem)
+            strange = CorruptRecord(f"{topic.log}: {topic.index.unreadable}")
+            problem = self._judge(topic, strange, None)
         for save in topic.index.matching(criteria):
             try:
                 return await self._read(topic, save, final=vanished[save.key.save_id] > 2)
             except StoredDataError as error:
-                problem = problem or error
-                self._judge(topic, error)
+                found = self._judge(topic, error, save)
+                problem = problem or found
         if problem is not None:
-            raise _unreadable(topic, problem, "and no older one can")
+            raise problem
         return None
 
-    def _judge(self, topic: SnapshotTopic, error: StoredDataError) -> None:
-        """Fail, or (by policy) warn and go on with older ones."""
+    def _judge(self, topic: SnapshotTopic, error: StoredDataError, save: Save | None) -> SnapshotUnreadable:
+        """Fail, or (by policy) warn, to go on with older ones; returns the error for the case that there are none."""
         if self.config.on_unreadable == "fail":
-            raise _unreadable(topic, error, 'on-unreadable = "older" would take an older one')
+            raise _unreadable(topic, error, save, 'on-unreadable = "older" would take an older one')
         _log.warning("a snapshot of %s cannot be read, trying an older one: %s", topic.persistence_id, error)
+        return _unreadable(topic, error, save, "and no older one can")
 
     async def _read(self, topic: SnapshotTopic, save: Save, *, final: bool) -> SelectedSnapshot:
         where = f"{topic.log}@{save.offset}: the snapshot at {save.key.sequence_nr}"
@@ -181,9 +182,10 @@ class _Pieces:
         return b"" if data is None else data
 
 
-def _unreadable(topic: SnapshotTopic, error: StoredDataError, advice: str) -> SnapshotUnreadable:
+def _unreadable(topic: SnapshotTopic, error: StoredDataError, save: Save | None, advice: str) -> SnapshotUnreadable:
     found = SnapshotUnreadable(
         f"the newest matching snapshot of {printable(topic.persistence_id)} cannot be read ({advice}): {error}"
     )
+    found.metadata = None if save is None else save.metadata(topic.persistence_id)
     found.__cause__ = error
     return found

@@ -16,10 +16,12 @@ from kafka_persist import (
     MemoryBackend,
     SnapshotStore,
     SnapshotStoreConfig,
+    open_journal,
     open_memory_journal,
     open_memory_snapshot_store,
     open_persistence,
     open_persistence_on,
+    open_snapshot_store,
 )
 
 NOWHERE = "kafka_persist.publishing:EmptyEventTopicMapper"
@@ -32,15 +34,20 @@ class InMemory:
         self.backend = MemoryBackend()
 
     @asynccontextmanager
-    async def open(self, *, max_concurrent_recoveries=50, ignore_orphan=True):
+    async def open(self, *, max_concurrent_recoveries=50, ignore_orphan=True, serializer=None):
+        options = {"serializer": serializer}
         async with AsyncExitStack() as stack:
-            journal = ScriptedJournal(await stack.enter_async_context(open_memory_journal(self.backend)))
-            store = ScriptedStore(await stack.enter_async_context(open_memory_snapshot_store(self.backend)))
+            journal = ScriptedJournal(await stack.enter_async_context(open_memory_journal(self.backend, **options)))
+            store = ScriptedStore(await stack.enter_async_context(open_memory_snapshot_store(self.backend, **options)))
             yield await stack.enter_async_context(
                 open_persistence_on(
                     journal, store, max_concurrent_recoveries=max_concurrent_recoveries, ignore_orphan=ignore_orphan
                 )
             )
+
+    def open_scripted(self):
+        """Open it with scripts, as `open` does here anyway."""
+        return self.open()
 
 
 class OnKafka:
@@ -53,16 +60,26 @@ class OnKafka:
                 prefix=prefix,
                 event_producer=EventProducerConfig(topic_mapper_class=NOWHERE),
             ),
-            snapshot_store=SnapshotStoreConfig(prefix=f"snapshot-{prefix}"),
+            snapshot_store=SnapshotStoreConfig(bootstrap_servers=server.bootstrap_servers, prefix=f"snapshot-{prefix}"),
         )
 
-    def open(self, *, ignore_orphan=True):
+    def open(self, *, ignore_orphan=True, serializer=None):
         store = attrs.evolve(self.config.snapshot_store, ignore_orphan=ignore_orphan)
-        return open_persistence(Config(journal=self.config.journal, snapshot_store=store))
+        return open_persistence(Config(journal=self.config.journal, snapshot_store=store), serializer=serializer)
+
+    @asynccontextmanager
+    async def open_scripted(self):
+        """Open it with scripts, as `InMemory.open` does."""
+        async with (
+            open_journal(self.config.journal) as journal,
+            open_snapshot_store(self.config.snapshot_store) as store,
+            open_persistence_on(ScriptedJournal(journal), ScriptedStore(store)) as persistence,
+        ):
+            yield persistence
 
 
 class Script:
-    """What the next calls of a method do instead: raise an error, or wait for an event before they go on."""
+    """What the next calls of a method do first: raise an error, wait for an event, or run an async function."""
 
     def __init__(self):
         self.steps = []
@@ -73,6 +90,8 @@ class Script:
         step = self.steps.pop(0) if self.steps else None
         if isinstance(step, trio.Event):
             await step.wait()
+        elif callable(step):
+            await step()
         elif step is not None:
             raise step
 
@@ -83,12 +102,25 @@ class ScriptedJournal(Journal):
     def __init__(self, inner):
         self.inner = inner
         self.before_write, self.after_write, self.before_claim = Script(), Script(), Script()
-        for name in ("highest_sequence_nr", "replay", "delete_to", "bookmark", "deleted_to", "resume_from"):
+        self.after_claim, self.after_look, self.before_event = Script(), Script(), Script()
+        for name in ("delete_to", "bookmark", "deleted_to", "resume_from"):
             setattr(self, name, getattr(inner, name))
 
     async def claim(self, persistence_id, writer):
         await self.before_claim.play()
-        return await self.inner.claim(persistence_id, writer)
+        highest = await self.inner.claim(persistence_id, writer)
+        await self.after_claim.play()
+        return highest
+
+    async def highest_sequence_nr(self, persistence_id):
+        highest = await self.inner.highest_sequence_nr(persistence_id)
+        await self.after_look.play()
+        return highest
+
+    @asynccontextmanager
+    async def replay(self, persistence_id, **bounds):
+        async with self.inner.replay(persistence_id, **bounds) as events:
+            yield ScriptedReplay(events, self.before_event)
 
     async def write(self, writes):
         await self.before_write.play()
@@ -97,7 +129,22 @@ class ScriptedJournal(Journal):
         return results
 
     capabilities = property(lambda self: self.inner.capabilities)
-    highest_sequence_nr = replay = delete_to = None
+    delete_to = None
+
+
+class ScriptedReplay:
+    """A replay that plays a script before each event."""
+
+    def __init__(self, inner, script):
+        self.inner = inner
+        self.script = script
+
+    def __aiter__(self):
+        return self
+
+    async def __anext__(self):
+        await self.script.play()
+        return await self.inner.__anext__()
 
 
 class ScriptedStore(SnapshotStore):
@@ -105,7 +152,7 @@ class ScriptedStore(SnapshotStore):
 
     def __init__(self, inner):
         self.inner = inner
-        self.before_save, self.before_load = Script(), Script()
+        self.before_save, self.before_load, self.after_load = Script(), Script(), Script()
         self.delete, self.delete_matching = inner.delete, inner.delete_matching
 
     async def save(self, metadata, snapshot):
@@ -114,7 +161,9 @@ class ScriptedStore(SnapshotStore):
 
     async def load(self, *args):
         await self.before_load.play()
-        return await self.inner.load(*args)
+        found = await self.inner.load(*args)
+        await self.after_load.play()
+        return found
 
     capabilities = property(lambda self: self.inner.capabilities)
     delete = delete_matching = None

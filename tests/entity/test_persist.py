@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import attrs
 import pytest
 import trio
 
-from kafka_persist import EventRejected, EvolveFailed, UsageError
+from kafka_persist import EventRejected, EvolveFailed, Serializer, UsageError
 
 
 class RefusedError(Exception):
@@ -144,3 +145,33 @@ async def test_a_command_that_is_a_coroutine_function_is_refused(memory, entity)
     async with memory.open() as persistence, entity(persistence) as account:
         with pytest.raises(UsageError, match="decide returned a coroutine"):
             await account.execute(decide)
+
+
+@pytest.mark.parametrize("several", [list, tuple, set, frozenset, iter])
+async def test_events_in_one_collection_are_refused_with_the_advice_to_unpack_them(memory, entity, several):
+    """`persist([e1, e2])` in place of `persist(e1, e2)`."""
+
+    @attrs.frozen
+    class Added:
+        what: str
+
+    serializer = Serializer()
+    serializer.register(Added)
+    events = several([Added("a"), Added("b")])
+    async with memory.open(serializer=serializer) as persistence, entity(persistence) as account:
+        with pytest.raises(EventRejected, match=r"pass them one by one: persist\(\*events\)"):
+            await account.persist(events)
+
+    def evolve(state, event):
+        return [*state, event.what]
+
+    async with memory.open(serializer=serializer) as persistence, entity(persistence, evolve=evolve) as account:
+        with pytest.raises(EvolveFailed, match=r"pass them one by one: persist\(\*events\)") as raised:
+            await account.persist(events)
+        assert isinstance(raised.value.__cause__, AttributeError)
+
+
+async def test_a_list_of_plain_data_is_an_event(memory, entity, stored):
+    async with memory.open() as persistence, entity(persistence) as account:
+        await account.persist(["a", "b"])
+        assert await stored(persistence) == [(1, ["a", "b"])]

@@ -8,7 +8,6 @@ from kafka_persist import (
     BrokerError,
     ConnectError,
     JournalTruncated,
-    StoredDataError,
     WriteOutcomeUnknown,
     WriterFenced,
 )
@@ -71,8 +70,10 @@ async def test_a_damaged_log_stops_the_entity(memory, entity):
         persistence.journal.before_write.steps = [JournalTruncated("shorter than before")]
         with pytest.raises(JournalTruncated):
             await account.persist("a")
-        with pytest.raises(StoredDataError, match="open it again"):
+        with pytest.raises(JournalTruncated, match=r"shorter than before\. It cannot be opened again before") as again:
             await account.persist("b")
+        assert "open it again" not in str(again.value)
+        assert (again.value.certain, again.value.next_step) == (JournalTruncated.certain, JournalTruncated.next_step)
 
 
 async def test_an_error_that_no_journal_should_raise_leaves_the_outcome_unknown(memory, entity):
