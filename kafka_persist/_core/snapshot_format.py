@@ -24,6 +24,9 @@ VERSION: Final = 1
 MAX_PIECES: Final = 1 << 20
 """Chunks of one snapshot."""
 
+MAX_GENERATION: Final = (1 << 63) - 1
+"""Where it is reached (only a forged record can do that), the later of two saves counts."""
+
 OVERHEAD_BYTES: Final = 160
 """What a record holds beside the persistence id and the data, its key included."""
 
@@ -31,6 +34,10 @@ _SAVE: Final = struct.Struct(">BB16sQQ16s")
 _CHUNK: Final = struct.Struct(">BB16sQQ16sI")
 _INDEX: Final = struct.Struct(">BB16s")
 _SEAL_SIZE: Final = 7
+_SHORTEST: Final = 0x83
+"""First byte of a CBOR array of version, checksum and persistence id."""
+_LONGEST: Final = 0x97
+"""The same with as many fields as fit into that byte."""
 _LIMITS: Final = cbor.Limits(max_bytes=1 << 30)
 
 
@@ -133,7 +140,7 @@ def unseal(key: bytes, value: bytes | None, persistence_id: str, count: int) -> 
         UnsupportedEnvelope: of a later format.
         ForeignEvent: another persistence id stands in it.
     """
-    if not value or len(value) < _SEAL_SIZE or not 0x80 <= value[0] <= 0x97:
+    if not value or len(value) < _SEAL_SIZE or not _SHORTEST <= value[0] <= _LONGEST:
         raise CorruptRecord("not a value of a snapshot store")
     if value[1] != VERSION:
         raise UnsupportedEnvelope(f"record format {value[1]}; this release reads format {VERSION}: upgrade it")
@@ -141,14 +148,16 @@ def unseal(key: bytes, value: bytes | None, persistence_id: str, count: int) -> 
     if value[2] != 0x44 or int.from_bytes(value[3:7], "big") != zlib.crc32(rest, zlib.crc32(key)):
         raise CorruptRecord("checksum differs")
     owner, *fields = cbor.decode(bytes((value[0] - 2,)) + rest, _LIMITS)
+    if type(owner) is not str:
+        raise CorruptRecord("no persistence id where it should stand")
     if owner != persistence_id:
-        raise ForeignEvent(f"it belongs to the persistence id {printable(str(owner))}")
+        raise ForeignEvent(f"it belongs to the persistence id {printable(owner)}")
     if len(fields) != count:
         raise CorruptRecord(f"{len(fields)} fields instead of {count}")
     return list(fields)
 
 
-def natural(value: Any, below: int = 1 << 63) -> int:
+def natural(value: Any, below: int = MAX_GENERATION + 1) -> int:
     """Return `value` if it is a whole number from 0 on, below the limit.
 
     Raises:
@@ -238,4 +247,6 @@ def decode_index(key: bytes, value: bytes | None, persistence_id: str) -> IndexF
         StoredDataError: see `unseal`.
     """
     position, generation, rows, strange = unseal(key, value, persistence_id, 4)
+    if type(rows) is not list or type(strange) is not list:
+        raise CorruptRecord("an index without its lists")
     return IndexFields(natural(position), natural(generation), rows, strange)

@@ -30,7 +30,7 @@ from typing import Final
 import attrs
 
 from ..driver import Record
-from ..errors import StoredDataError
+from ..errors import CorruptRecord, StoredDataError
 from ..model import SelectionCriteria, SnapshotMetadata
 from . import snapshot_format as form
 from .selection import newest_first
@@ -38,6 +38,16 @@ from .snapshot_format import Kind, SaveKey
 
 MAX_STRANGE: Final = 1000
 """Unreadable keys that are remembered; beyond it they are counted only."""
+
+
+def check_room(pieces: int, first_offset: int, offset: int) -> None:
+    """Refuse a number of chunks for which there is no room in the log; a few forged bytes must not cost more than that.
+
+    Raises:
+        CorruptRecord: there are less offsets from `first_offset` up to the commit record than chunks.
+    """
+    if pieces and pieces > offset - first_offset:
+        raise CorruptRecord(f"it names {pieces} parts between offsets {first_offset} and {offset}")
 
 
 @attrs.define(eq=False)
@@ -203,6 +213,7 @@ class SnapshotIndex:
             save = self.saves[key.save_id] = Save(key)
         try:
             commit = form.decode_commit(key.commit(), record.value, self.persistence_id)
+            check_room(commit.pieces, commit.first_offset, record.offset)
         except StoredDataError as error:
             # Ranks like a save that was made now: above the earlier ones of its sequence number, below the later ones.
             save.offset, save.generation, save.damage = record.offset, self.generation, str(error)

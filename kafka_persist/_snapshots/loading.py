@@ -14,7 +14,7 @@ from typing import Final
 
 import attrs
 
-from .._core.snapshot_format import decode_chunk, decode_commit
+from .._core.snapshot_format import decode_chunk, decode_commit, parse_key
 from .._core.snapshot_index import Save
 from .._core.snapshot_payload import decode_payload
 from ..config import SnapshotStoreConfig
@@ -139,14 +139,12 @@ class _Pieces:
         self.found: dict[int, bytes] = {}
         self._topic = topic
         self._save = save
-        key = save.key
-        self._keys = {key.chunk(index): index for index in range(save.pieces)} or {key.commit(): 0}
         self._size = 0
 
     @property
     def complete(self) -> bool:
         """All parts are there."""
-        return len(self.found) == len(self._keys) and self._size == self._save.size
+        return len(self.found) == max(1, self._save.pieces) and self._size == self._save.size
 
     async def read(self) -> None:
         """Read the stretch of the log that holds them."""
@@ -166,13 +164,24 @@ class _Pieces:
 
     def _take(self, records: Sequence[Record]) -> None:
         for record in records:
-            index = self._keys.get(record.key or b"")
+            index = self._index_of(record.key or b"")
             if index is not None and record.value is not None and index not in self.found:
                 data = self._data(record)
                 self._size += len(data)
                 if self._size > self._save.size:
                     raise CorruptRecord(f"its parts have more than its {self._save.size} bytes")
                 self.found[index] = data
+
+    def _index_of(self, key: bytes) -> int | None:
+        """Which part a record is, by its key; the log decides how many there are, not the commit record."""
+        save = self._save
+        if not save.pieces:
+            return 0 if key == save.key.commit() else None
+        try:
+            parsed = parse_key(key)
+        except StoredDataError:
+            return None
+        return parsed.index if parsed.save == save.key and 0 <= parsed.index < save.pieces else None
 
     def _data(self, record: Record) -> bytes:
         key, owner = record.key or b"", self._topic.persistence_id

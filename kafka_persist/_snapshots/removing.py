@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import Final
 
 import attrs
@@ -118,9 +119,11 @@ class Tidier:
             await topic.learn(sent)
 
     async def _sweep(self, topic: SnapshotTopic, garbage_before: int) -> None:
-        keys = [save.key.chunk(index) for save in topic.index.garbage(garbage_before) for index in save.live_chunks]
-        for first in range(0, len(keys), CHUNKS_AT_ONCE):
-            sent = await topic.append((key, None) for key in keys[first : first + CHUNKS_AT_ONCE])
+        # The keys of a batch at a time: a record that somebody forged may name a million chunks.
+        garbage = [(save, save.live_chunks) for save in topic.index.garbage(garbage_before)]
+        keys = (save.key.chunk(index) for save, chunks in garbage for index in chunks)
+        while batch := list(islice(keys, CHUNKS_AT_ONCE)):
+            sent = await topic.append((key, None) for key in batch)
             await topic.learn(checked(topic, sent))
 
     async def _write_index(self, topic: SnapshotTopic) -> None:

@@ -9,7 +9,15 @@ from typing import Final
 import attrs
 import trio
 
-from .._core.snapshot_format import MAX_PIECES, OVERHEAD_BYTES, Commit, SaveKey, encode_chunk, encode_commit
+from .._core.snapshot_format import (
+    MAX_GENERATION,
+    MAX_PIECES,
+    OVERHEAD_BYTES,
+    Commit,
+    SaveKey,
+    encode_chunk,
+    encode_commit,
+)
 from ..config import SnapshotStoreConfig
 from ..driver import Fate
 from ..errors import (
@@ -89,7 +97,8 @@ class Saver:
         try:
             data = await self._write_chunks(upload, payload)
             self._check_age(topic, saved.timestamp, began)
-            commit = Commit(index.generation + 1, len(payload), upload.submitted, upload.first_offset, data)
+            generation = min(index.generation + 1, MAX_GENERATION)
+            commit = Commit(generation, len(payload), upload.submitted, upload.first_offset, data)
             value = encode_commit(key.commit(), topic.persistence_id, commit)
             await job.point_of_no_return()
         except BaseException:
