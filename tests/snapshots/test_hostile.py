@@ -68,42 +68,42 @@ ANYTHING = st.recursive(
     lambda inner: st.lists(inner, max_size=6) | st.dictionaries(st.text(max_size=2), inner, max_size=3),
     max_leaves=12,
 )
-ROWS = st.lists(
-    st.tuples(
-        st.just(b"s" * 16) | SCALARS,
-        st.lists(NUMBERS, min_size=7, max_size=7) | ANYTHING,
-        st.just("") | SCALARS,
-        st.booleans() | SCALARS,
-        st.none() | st.lists(NUMBERS, max_size=3) | ANYTHING,
-    ).map(list)
-    | ANYTHING,
-    max_size=3,
-)
-STRANGE = st.lists(
-    st.tuples(st.binary(max_size=3) | SCALARS, st.text(max_size=3) | SCALARS).map(list) | ANYTHING, max_size=3
-)
-FIELDS = (
-    st.tuples(NUMBERS, NUMBERS, NUMBERS, NUMBERS, st.none() | st.binary(max_size=30) | SCALARS)  # a commit
-    | st.tuples(NUMBERS, NUMBERS, ROWS | ANYTHING, STRANGE | ANYTHING)  # an index
-    | st.tuples(ANYTHING)  # a chunk
-    | st.lists(ANYTHING, max_size=6)
-)
-KEYS = st.one_of(
-    st.just(INDEX_KEY),
-    st.builds(lambda number: SaveKey(DIGEST, number, 5, b"f" * 16).commit(), st.integers(0, 3)),
-    st.builds(lambda index: SaveKey(DIGEST, 2, 5, b"f" * 16).chunk(index), st.sampled_from([0, 1, (1 << 20) - 1])),
-    st.binary(max_size=60),
-)
+COMMIT_KEY = SaveKey(DIGEST, 3, 5, b"f" * 16).commit()
+CHUNK_KEY = SaveKey(DIGEST, 2, 5, b"f" * 16).chunk(1)
+SOUND = [
+    (COMMIT_KEY, [OWNER, 1, 4, 0, 0, b"data"]),
+    (COMMIT_KEY, [OWNER, 1, 1 << 21, 2, 0, None]),
+    (CHUNK_KEY, [OWNER, b"data"]),
+    (INDEX_KEY, [OWNER, 2, 1, [[b"f" * 16, [3, 5, 1, 0, 1, 9, 1], "", False, None]], [[b"key", "why"]]]),
+    (INDEX_KEY, [OWNER, 2, 1, [[b"f" * 16, [3, 5, -1, 0, 1, 9, 1], "", True, [0]]], []]),
+]
+"""Keys, and the fields of their values as this library writes them."""
+KEYS = st.sampled_from([INDEX_KEY, COMMIT_KEY, CHUNK_KEY]) | st.binary(max_size=60)
+
+
+def replaced(draw, value):
+    """The same value with something else in one place, at any depth."""
+    if not isinstance(value, list) or not value or not draw(st.integers(0, 4)):
+        return draw(ANYTHING | NUMBERS)
+    place = draw(st.integers(0, len(value) - 1))
+    return [*value[:place], replaced(draw, value[place]), *value[place + 1 :]]
 
 
 @st.composite
 def forged(draw):
-    """A record with a right checksum."""
-    key = draw(KEYS)
-    if draw(st.booleans()):
-        return key, form.seal(key, draw(st.just(OWNER) | st.text(max_size=2)), list(draw(FIELDS)))
-    first = draw(st.integers(0x80, 0x97) | st.integers(0, 255))
-    return key, sealed(key, first, draw(st.binary(max_size=60) | ANYTHING.map(cbor.encode)))
+    """A record with a right checksum: what the library writes with something wrong in it, or anything."""
+    key, fields = draw(st.sampled_from(SOUND))
+    rest = b"".join(map(cbor.encode, fields))
+    match draw(st.sampled_from(["replaced", "replaced", "replaced", "longer", "bytes"])):
+        case "replaced":
+            place = draw(st.integers(0, len(fields) - 1))
+            fields = [*fields[:place], replaced(draw, fields[place]), *fields[place + 1 :]]
+            rest = b"".join(map(cbor.encode, fields))
+        case "longer":
+            key, fields = draw(KEYS), fields + draw(st.lists(ANYTHING, max_size=3))
+        case "bytes":
+            key, rest = draw(KEYS), draw(st.binary(max_size=60))
+    return key, sealed(key, draw(st.just(0x82 + len(fields)) | st.integers(0x80, 0x97)), rest)
 
 
 @settings(max_examples=300, deadline=None)
