@@ -16,9 +16,12 @@ from ..errors import PersistenceError
 from .hints import (
     BROKER_HINTS,
     JOURNAL_HINTS,
+    REPLICATION,
     SNAPSHOT_HINTS,
+    TOPIC_HINTS,
     TRANSACTION_HINTS,
     Finding,
+    Hint,
     Verdict,
     judge,
 )
@@ -80,7 +83,10 @@ async def collect(config: Config) -> list[Finding]:
     async with open_driver(config.journal) as driver:
         brokers = await driver.broker_settings()
         names = await driver.topic_names()
-        topics = await driver.topic_settings([name for name in names if _role(name, config)])
+        own = [name for name in names if _role(name, config)]
+        topics = await driver.topic_settings(own)
+        for name, copies in (await driver.topic_replication(own)).items():
+            topics.setdefault(name, {})[REPLICATION] = str(copies)
     return list(_findings(config, brokers, topics))
 
 
@@ -93,7 +99,8 @@ def _findings(config: Config, brokers: dict[str, Any], topics: dict[str, Any]) -
         if config.journal.event_producer.mode == "exactly-once":
             yield from judge(TRANSACTION_HINTS, f"broker {name}", settings, config, count)
     for name, settings in topics.items():
-        hints = SNAPSHOT_HINTS if _role(name, config) == "snapshot" else JOURNAL_HINTS
+        hints: tuple[Hint, ...] = TOPIC_HINTS
+        hints += SNAPSHOT_HINTS if _role(name, config) == "snapshot" else JOURNAL_HINTS
         found = judge(hints, f"topic {name}", settings, config, count)
         yield from (finding for finding in found if finding.verdict is not Verdict.OK)
 

@@ -15,6 +15,10 @@ Settings = Mapping[str, str]
 REPLICATED: Final = 3
 """Brokers from which on a cluster can survive the loss of one without losing what was acknowledged."""
 
+REPLICATION: Final = "replication factor"
+"""Called like a setting, though Kafka has none of this name for a topic that exists."""
+
+HOUR_MS: Final = 3600 * 1000
 WEEK_MINUTES: Final = 7 * 24 * 60
 
 
@@ -159,6 +163,38 @@ TRANSACTION_HINTS: Final = (
 )
 """For ``mode = "exactly-once"``."""
 
+TOPIC_HINTS: Final = (
+    Hint(
+        REPLICATION,
+        lambda value, _, brokers: int(value) >= min(REPLICATED, brokers),
+        Verdict.DANGER,
+        "with fewer copies than brokers allow, the loss of a disk loses what is on it",
+        "three copies: kafka-reassign-partitions.sh",
+    ),
+    Hint(
+        "min.insync.replicas",
+        lambda value, _, brokers: brokers < REPLICATED or int(value) > 1,
+        Verdict.DANGER,
+        "with 1 a write is acknowledged by a leader alone, and lost with it",
+        "min.insync.replicas=2",
+    ),
+    Hint(
+        "unclean.leader.election.enable",
+        lambda value, *_: value == "false",
+        Verdict.DANGER,
+        "a replica that missed writes may become leader and lose acknowledged ones",
+        "unclean.leader.election.enable=false",
+    ),
+    Hint(
+        "message.timestamp.type",
+        lambda value, *_: value == "LogAppendTime",
+        Verdict.ADVICE,
+        "from Kafka 4 on a broker refuses the writes of a client whose clock is more than an hour ahead",
+        "message.timestamp.type=LogAppendTime",
+    ),
+)
+"""For topics of both kinds, as they are: their brokers' defaults may have been others when they were created."""
+
 JOURNAL_HINTS: Final = (
     Hint(
         "cleanup.policy",
@@ -190,6 +226,13 @@ SNAPSHOT_HINTS: Final = (
         Verdict.DANGER,
         "without compaction alone the newest snapshot is removed when it gets old",
         "cleanup.policy=compact",
+    ),
+    Hint(
+        "delete.retention.ms",
+        lambda value, *_: int(value) >= HOUR_MS,
+        Verdict.DANGER,
+        "a load that takes longer misses deletions, and finds snapshots that are deleted",
+        "delete.retention.ms=86400000",
     ),
 )
 

@@ -154,10 +154,14 @@ class StoreConfig:
     def topic_settings(self) -> dict[str, str]:
         """Return the settings of a new topic, Kafka's names and texts.
 
-        ``max.message.bytes`` is among them where the broker's default would refuse the largest record.
+        ``max.message.bytes`` is among them where the broker's default would refuse the largest record. Records get the
+        broker's time, unless the user says otherwise: from Kafka 4 on a broker refuses the time of a client whose clock
+        is more than an hour ahead, and the stores keep their own timestamps inside the records.
         """
         needed = self.max_record_bytes + RECORD_OVERHEAD_BYTES
-        derived = {"max.message.bytes": str(needed)} if needed > BROKER_MAX_MESSAGE_BYTES else {}
+        derived = {"message.timestamp.type": "LogAppendTime"}
+        if needed > BROKER_MAX_MESSAGE_BYTES:
+            derived["max.message.bytes"] = str(needed)
         return (
             derived
             | dict(self.topics.settings)

@@ -259,6 +259,15 @@ class Admin:
         """The settings of topics."""
         return self._describe(ResourceType.TOPIC, names)
 
+    def replication(self, names: Sequence[str]) -> dict[str, int]:
+        """Copies of each topic's partition that has the fewest."""
+        with translated("listing topics"):
+            found = self.client.list_topics(timeout=self._timeout).topics
+        counts = {
+            name: [len(each.replicas) for each in found[name].partitions.values()] for name in names if name in found
+        }
+        return {name: min(copies) for name, copies in counts.items() if copies}
+
     def _describe(self, kind: Any, names: Sequence[str]) -> dict[str, dict[str, str]]:
         if not names:
             return {}

@@ -251,6 +251,11 @@ class KafkaDriver(Driver):
         """Make a call of the admin client, in a thread."""
         return await self._blocking.run(partial(self._admin.using, call))
 
+    async def topic_replication(self, names: Sequence[str]) -> dict[str, int]:
+        """How many copies topics have, by their names."""
+        assert self._admin is not None
+        return await self._in_thread(partial(self._admin.replication, names))
+
     def forget_topics(self, names: Iterable[str]) -> None:
         """See `Driver.forget_topics`."""
         self._topics.forget(names)

@@ -92,14 +92,54 @@ def test_the_findings_are_there_as_json(kafka_server, capsys):
     assert all(row["why"] for row in rows)
 
 
-def test_a_snapshot_topic_that_is_not_compacted_is_found(kafka_server, kafka_prefix, capsys):
-    admin = AdminClient({"bootstrap.servers": kafka_server.bootstrap_servers})
-    name = f"snapshot-{kafka_prefix}x"
-    for answer in admin.create_topics([NewTopic(name, 1, 1, config={"cleanup.policy": "delete"})]).values():
-        answer.result()
-    main(["check", "--json", "--bootstrap-servers", kafka_server.bootstrap_servers])
-    rows = [row for row in json.loads(capsys.readouterr().out) if row["where"] == f"topic {name}"]
-    assert [(row["setting"], row["verdict"]) for row in rows] == [("cleanup.policy", "danger")]
+def found_about(server, topic, capsys, replication=1, **settings):
+    """Create a topic and return what is said about it: pairs of setting and verdict."""
+    given = {name.replace("_", "."): value for name, value in settings.items()}
+    with AdminClient({"bootstrap.servers": server.bootstrap_servers}) as admin:
+        for answer in admin.create_topics([NewTopic(topic, 1, replication, config=given)]).values():
+            answer.result()
+    main(["check", "--json", "--bootstrap-servers", server.bootstrap_servers])
+    rows = [row for row in json.loads(capsys.readouterr().out) if row["where"] == f"topic {topic}"]
+    return [(row["setting"], row["verdict"]) for row in rows]
+
+
+SOUND = {"cleanup_policy": "compact", "message_timestamp_type": "LogAppendTime"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "found"),
+    [
+        ({}, []),
+        ({"cleanup_policy": "delete"}, [("cleanup.policy", "danger")]),
+        ({"delete_retention_ms": "1000"}, [("delete.retention.ms", "danger")]),
+        ({"unclean_leader_election_enable": "true"}, [("unclean.leader.election.enable", "danger")]),
+        ({"message_timestamp_type": "CreateTime"}, [("message.timestamp.type", "advice")]),
+    ],
+)
+def test_each_bad_setting_of_a_snapshot_topic_is_found(kafka_server, kafka_prefix, capsys, changes, found):
+    assert found_about(kafka_server, f"snapshot-{kafka_prefix}x", capsys, **(SOUND | changes)) == found
+
+
+@pytest.fixture(scope="module")
+def three_brokers(kafka_server_factory):
+    return kafka_server_factory("zookeeper", brokers=3, java_options=["-Xmx256m"])
+
+
+@pytest.mark.parametrize(
+    ("replication", "in_sync", "found"),
+    [
+        (3, "2", []),
+        (1, "2", [("replication factor", "danger")]),
+        (2, "1", [("replication factor", "danger"), ("min.insync.replicas", "danger")]),
+    ],
+)
+def test_copies_of_topics_are_looked_at_not_only_the_brokers_defaults(
+    three_brokers, kafka_prefix, capsys, replication, in_sync, found
+):
+    """Topics keep what they were created with, whatever the brokers' defaults are today."""
+    topic = f"snapshot-{kafka_prefix}x"
+    settings = SOUND | {"min_insync_replicas": in_sync}
+    assert found_about(three_brokers, topic, capsys, replication, **settings) == found
 
 
 def test_without_a_broker_the_exit_code_is_two(capsys):

@@ -89,6 +89,7 @@ def test_topics_of_both_stores():
         "cleanup.policy": "delete",
         "retention.ms": "-1",
         "segment.index.bytes": "102400",
+        "message.timestamp.type": "LogAppendTime",
         "min.insync.replicas": "2",
     }
     assert snapshots.topic_settings() == journal.topic_settings() | {"cleanup.policy": "compact"}
