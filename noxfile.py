@@ -26,6 +26,7 @@ WHEEL_TESTS = [
     "tests/serialization",
     "tests/structure/test_readme.py",
 ]
+SHOW_VERSIONS = "import importlib.metadata as m, sys; print(*(f'{n}=={m.version(n)}' for n in sys.argv[1:]))"
 WITHOUT_KRAFT = ["-m", "not kraft"]  # another -m behind it wins
 # flake8-async knows rules that ruff does not have: yield in a nursery, unshielded await in a finally, ...
 ASYNC_RULES = ",".join(f"ASYNC{number}" for number in range(100, 129)) + ",ASYNC900"
@@ -67,6 +68,25 @@ def tests(session: nox.Session) -> None:
         session.run("python", "tests/halves.py", *WITHOUT_KRAFT, env=env)
     session.run("coverage", "combine", "--quiet", env=env)
     session.run("coverage", "report", env=env)
+
+
+@nox.session(default=False, venv_backend="uv")
+def lowest(session: nox.Session) -> None:
+    """Run the tests with the lowest version of each dependency that pyproject.toml allows (`tests` has the newest).
+
+    Only uv can choose those, so `pip install uv` first. What the dependencies themselves need is the newest.
+    """
+    groups = nox.project.dependency_groups(PYPROJECT, "test")
+    session.install("--resolution", "lowest-direct", "-e", f".[{EXTRAS}]", *groups)
+    session.run("python", "-c", SHOW_VERSIONS, *floor_names())
+    session.run("python", "-m", "pytest", *WITHOUT_KRAFT, *session.posargs)
+
+
+def floor_names() -> list[str]:
+    """The names of all dependencies that pyproject.toml gives a floor for."""
+    project = PYPROJECT["project"]
+    lines = [*project["dependencies"], *(line for extra in project["optional-dependencies"].values() for line in extra)]
+    return sorted({re.split(r"[<>=]", line)[0] for line in lines})
 
 
 @nox.session(default=False)

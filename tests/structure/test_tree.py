@@ -18,8 +18,9 @@ CALLS_CODE = {"eval", "exec", "compile", "__import__"}
 MAY_IMPORT_BY_NAME = {"kafka_persist", "kafka_persist._config", "kafka_persist.publishing", "kafka_persist._commands"}
 
 # No lower: cbor2 6.2.1 has the last of the fixes for hostile bytes (GHSA-6rgc-8hxm-rj7p, GHSA-55vx-2phh-7grr,
-# GHSA-p6xp-9h6j-r278); confluent-kafka brings its own librdkafka, OpenSSL and zlib, so its floor is theirs.
-FLOORS = {"cbor2": (6, 2, 1), "confluent-kafka": (2, 13), "kazoo": (2, 10), "docker": (7, 1)}
+# GHSA-p6xp-9h6j-r278); confluent-kafka brings its own librdkafka, OpenSSL and zlib, so its floor is theirs, and 2.13.2
+# and 2.15.0 crash or hang.
+FLOORS = {"cbor2": (6, 2, 1), "confluent-kafka": (2, 16, 1), "kazoo": (2, 10), "docker": (7, 1)}
 
 
 FOLDERS = ("kafka_persist", "kafka_persist_testkit", "compat_suite", "tests", "docs", "examples", "benchmarks")
