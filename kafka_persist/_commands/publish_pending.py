@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import json
 from pathlib import Path
+from typing import Any
 
 import attrs
 import trio
 
-from ..config import JournalConfig, load_config
-from ..errors import ConfigError, PersistenceError, printable
+from ..config import EventProducerConfig, JournalConfig, load_config
+from ..errors import ConfigError, PersistenceError
 from ..journal import open_journal
-from ..publishing import PendingReport
+from ..publishing import EventTopicMapper, PendingReport
 from ..serialization import Serializer
+from .named import load_named, see_current_directory
 
 DONE, FAILED = 0, 2
 """Exit codes: everything is published, something is not."""
@@ -37,7 +38,15 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "--bootstrap-servers", metavar="HOST:PORT", help="these brokers instead of the configured ones"
     )
     command.add_argument(
-        "--serializer", metavar="PACKAGE.MODULE:NAME", help="the program's Serializer object, if events have types"
+        "--serializer",
+        metavar="PACKAGE.MODULE:NAME",
+        help="the program's Serializer, or a function that makes it, if events have types",
+    )
+    command.add_argument(
+        "--mapper",
+        metavar="PACKAGE.MODULE:NAME",
+        help="the program's EventTopicMapper, or a class or function that makes it; by default the one that the "
+        "configuration names",
     )
     command.add_argument("--json", action="store_true", help="print the figures as JSON")
     command.add_argument("ids", nargs="*", metavar="ID", help="these persistence ids only")
@@ -47,13 +56,13 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 def run(options: argparse.Namespace) -> int:
     """Run the command; return its exit code."""
     try:
-        config = load_config(options.config).journal
-        if options.bootstrap_servers:
-            config = attrs.evolve(config, bootstrap_servers=options.bootstrap_servers)
-        serializer = None if options.serializer is None else load_serializer(options.serializer)
-        report = trio.run(publish, config, serializer, options.ids)
+        see_current_directory()
+        serializer: Serializer | None = _named("--serializer", options.serializer, Serializer)
+        mapper: EventTopicMapper | None = _named("--mapper", options.mapper, EventTopicMapper)
+        config = _config(options)
+        report = trio.run(publish, config, serializer, mapper, options.ids)
     except PersistenceError as error:
-        print(f"publish-pending: {error}")  # noqa: T201 - a command's output
+        print(f"publish-pending: {error}{_advice(error, options)}")  # noqa: T201 - a command's output
         return FAILED
     figures = attrs.asdict(report)
     text = (
@@ -63,23 +72,42 @@ def run(options: argparse.Namespace) -> int:
     return DONE
 
 
-def load_serializer(name: str) -> Serializer:
-    """Return the serializer that ``package.module:name`` is.
+def _named(option: str, name: str | None, kind: type[Any]) -> Any:
+    return None if name is None else load_named(option, name, kind)
+
+
+def _config(options: argparse.Namespace) -> JournalConfig:
+    """The journal's configuration.
 
     Raises:
-        ConfigError: there is none.
+        ConfigError: nothing says where the events go. Publishing to the default topic what belongs into another one
+            cannot be taken back.
     """
-    module_name, _, attribute = name.partition(":")
-    try:
-        found = getattr(importlib.import_module(module_name), attribute)
-    except Exception as error:
-        raise ConfigError(f"--serializer {printable(name)}: {type(error).__name__}: {error}") from error
-    if not isinstance(found, Serializer):
-        raise ConfigError(f"--serializer {printable(name)}: is no kafka_persist.Serializer")
-    return found
+    config = load_config(options.config).journal
+    if options.bootstrap_servers:
+        config = attrs.evolve(config, bootstrap_servers=options.bootstrap_servers)
+    default = EventProducerConfig().topic_mapper_class
+    named = config.event_producer.topic_mapper_class != default  # by an environment variable
+    if options.config is None and options.mapper is None and not named:
+        raise ConfigError(
+            "which topics the events go to is said by the program's configuration: give it with --config FILE, or its "
+            f"mapper with --mapper PACKAGE.MODULE:NAME (--mapper {default} is the default one). Nothing was published"
+        )
+    return config
 
 
-async def publish(config: JournalConfig, serializer: Serializer | None, ids: list[str]) -> PendingReport:
+def _advice(error: PersistenceError, options: argparse.Namespace) -> str:
+    """Which option says the types, if a type is what is missing; here nobody can call `Serializer.register`."""
+    if "call serializer.register(" not in str(error):  # the reason of what stays pending comes as text
+        return ""
+    if options.serializer is None:
+        return ". Name the program's serializer, which knows its types: --serializer PACKAGE.MODULE:NAME"
+    return f". The serializer is that of --serializer {options.serializer}"
+
+
+async def publish(
+    config: JournalConfig, serializer: Serializer | None, mapper: EventTopicMapper | None, ids: list[str]
+) -> PendingReport:
     """Publish what is pending, of some ids or of all."""
-    async with open_journal(config, serializer=serializer) as journal:
+    async with open_journal(config, serializer=serializer, event_topic_mapper=mapper) as journal:
         return await journal.publish_pending(ids or None)
