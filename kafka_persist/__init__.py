@@ -66,6 +66,7 @@ from .errors import UnsupportedEnvelope as UnsupportedEnvelope
 from .errors import UnsupportedOperation as UnsupportedOperation
 from .errors import UsageError as UsageError
 from .errors import WriteError as WriteError
+from .errors import WriteNotSent as WriteNotSent
 from .errors import WriteOutcomeUnknown as WriteOutcomeUnknown
 from .errors import WriterFenced as WriterFenced
 from .journal import KafkaJournal as KafkaJournal

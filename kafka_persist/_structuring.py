@@ -172,7 +172,10 @@ def explain(converter: cattrs.Converter, type_: type, data: Any, error: Exceptio
     try:
         converter.copy(detailed_validation=True).structure(data, type_)
     except Exception as detailed:  # noqa: BLE001 - whatever it is, it is turned into text
-        return "; ".join(cattrs.transform_error(detailed, format_exception=_describe)[:3])
+        try:
+            return "; ".join(cattrs.transform_error(detailed, format_exception=_describe)[:3])
+        except Exception:  # noqa: BLE001 - it cannot describe surplus keys that are not text
+            return f"does not fit {type_.__qualname__} ({type(error).__name__})"
     return f"{type(error).__name__}: {error}"
 
 

@@ -73,7 +73,7 @@ class InvalidPersistenceId(UsageError, ValueError):  # noqa: N818 - named as the
 
 
 class PersistenceIdCollision(UsageError):  # noqa: N818
-    """Two persistence ids share one topic (only possible with ``naming = "seed"``); the second one is refused."""
+    """The id's topic is already another one's: of an id (only with ``naming = "seed"``), or a user-defined topic."""
 
 
 class SequenceNrConflict(UsageError, ValueError):  # noqa: N818
@@ -201,6 +201,14 @@ class RecoveryStalled(BrokerError, TimeoutError):  # noqa: N818
     retriable = True
     certain = "Nothing was changed, and what was given back so far is right but not all."
     next_step = "Look at the partition's leader and at open transactions on the topic; then try again."
+
+
+class WriteNotSent(BrokerError, TimeoutError):  # noqa: N818
+    """A write waited for its turn as long as ``delivery-timeout`` allows and was not handed over; certainly not stored."""
+
+    retriable = True
+    certain = "Certainly not stored: it was never handed over, and never will be."
+    next_step = "Try again later; if it happens often, write less at a time or look at how fast the brokers answer."
 
 
 class PublicationPending(BrokerError):  # noqa: N818

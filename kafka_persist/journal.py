@@ -7,9 +7,9 @@ Its parts: `_journal/` (ids, their queues and logs, replays) over `driver.Driver
 from __future__ import annotations
 
 import logging
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from functools import partial
 from typing import Final
 from uuid import UUID
 
@@ -17,15 +17,16 @@ import trio
 
 from ._core.chain import Chain, Head
 from ._journal import bookmark as bookmarks
-from ._journal.batch import Batch, Item
 from ._journal.changes import claim, delete_to
-from ._journal.encoding import Encoder, check_numbers
+from ._journal.deadlines import Deadlines
+from ._journal.encoding import Encoder
 from ._journal.gate import Gate
 from ._journal.idlog import IdLog
 from ._journal.known import Tools
 from ._journal.layout import TopicPerId
 from ._journal.registry import Registry
 from ._journal.replay import Source, Window, served, streamed
+from ._journal.writing import Writing
 from ._lifecycle import Background, background
 from ._publishing.wiring import NoSink, Publishing, make_desk, make_mapping
 from .abc import Capability, Journal, ReplayChannel
@@ -41,9 +42,6 @@ from .publishing import EventTopicMapper, PendingReport, PublishingStatistics
 from .serialization import Serializer, default_serializer
 
 _log = logging.getLogger("kafka_persist.journal")
-
-ENVELOPE_OVERHEAD: Final = 4_200
-"""Bytes of a record beside its entries: fixed fields, and a persistence id of 1,000 characters at 4 bytes each."""
 
 CAPABILITIES: Final = frozenset(
     {
@@ -79,8 +77,8 @@ async def open_journal(
         ConnectError: no broker answered within ``config.connect_timeout``.
         AuthenticationError: the credentials or certificates were refused.
 
-    Leaving the block waits for writes that were handed over, and for their publication (at most
-    ``config.delivery_timeout`` each), then ends every thread and connection. Cancelled, it does the same without waiting
+    Leaving the block waits for writes under way, and for their publication (at most ``config.delivery_timeout`` each),
+    then ends every thread and connection. Cancelled, it does the same without waiting
     for answers: such writes are unknown.
     """
     from ._kafka.brokers import located
@@ -137,7 +135,6 @@ class KafkaJournal(Journal):
         self._tasks = tasks
         self._closed = False
         self._layout = TopicPerId(config)
-        max_entries = min(config.max_record_bytes, driver.max_record_bytes) - ENVELOPE_OVERHEAD
         self._ids = Registry(self._make_log, config.max_cached_ids)
         self._desk = make_desk(
             publishing,
@@ -153,16 +150,26 @@ class KafkaJournal(Journal):
         self.publishing_statistics: Callable[[], PublishingStatistics] = self._desk.statistics
         self.sweep_at_start: Callable[[], Awaitable[None]] = self._desk.sweep_at_start
         self._tools = Tools(
-            driver=driver, spawn=tasks.spawn, max_record_bytes=max_entries, on_stored=self._desk.on_stored
+            driver=driver,
+            spawn=tasks.spawn,
+            max_record_bytes=min(config.max_record_bytes, driver.max_record_bytes),
+            host=socket.gethostname() if config.host_name == "auto" else config.host_name,
+            on_stored=self._desk.on_stored,
         )
-        self._encoder = Encoder(
-            serializer=serializer,
-            log_of=self._ids.get,
-            topics_of=self._desk.topics_of,
-            max_event_bytes=config.max_event_bytes,
-            max_write_bytes=max_entries,
+        self._writing = Writing(
+            encoder=Encoder(
+                serializer=serializer,
+                ids=self._ids,
+                topics_of=self._desk.topics_of,
+                max_event_bytes=config.max_event_bytes,
+                max_write_seconds=config.delivery_timeout,
+            ),
+            gate=Gate(config.max_waiting_writes, config.max_waiting_bytes),
+            deadlines=Deadlines(tasks.spawn),
+            check_open=self._check_open,
+            look=self._look,
+            published=self._desk.published,
         )
-        self._gate = Gate(config.max_waiting_writes)
 
     def __repr__(self) -> str:
         state = "closed" if self._closed else "open"
@@ -189,71 +196,34 @@ class KafkaJournal(Journal):
     async def claim(self, persistence_id: str, writer: UUID) -> int:
         """See `Journal.claim`; creates the id's topic if it is missing."""
         self._check_open()
-        idlog = self._ids.get(check_persistence_id(persistence_id))
-        await self._driver.ensure_topics([self._layout.spec_of(idlog.log)])
-        async with idlog.turn():
-            highest = await claim(idlog, writer.bytes)
-        self._desk.claimed(idlog)
-        return highest
+        with self._ids.using(check_persistence_id(persistence_id)) as idlog:
+            await self._driver.ensure_topics([self._layout.spec_of(idlog.log)])
+            async with idlog.turn():
+                highest = await claim(idlog, writer.bytes)
+            self._desk.claimed(idlog)
+            return highest
 
     async def write(self, writes: Sequence[AtomicWrite]) -> Sequence[Rejection | None]:
-        """See `Journal.write`."""
+        """See `Journal.write`.
+
+        All of it takes at most ``config.delivery_timeout``: waiting for room and for earlier writes, the broker's
+        answer, and reading back where the answer leaves a question.
+
+        Raises:
+            WriteNotSent: it had no turn in time; certainly not stored.
+        """
         self._check_open()
         await trio.lowlevel.checkpoint_if_cancelled()
-        batch = self._encoder.encode(writes)
-        if not batch.items:
-            await trio.lowlevel.checkpoint()
-            return batch.answer()
-        strangers = self._strangers(writes)
-        await self._gate.enter(_nothing if strangers else partial(self._hand_over, writes, batch))
-        try:
-            if strangers:
-                await self._meet(strangers, partial(self._hand_over, writes, batch))
-            await batch.wait()
-        finally:
-            self._gate.leave()
-        await self._desk.published(writes, batch.items)
-        return batch.answer()
-
-    def _strangers(self, writes: Sequence[AtomicWrite]) -> list[IdLog]:
-        """The logs that this journal does not know, or knows with another writer."""
-        logs = {self._ids.get(write.persistence_id): write.writer.bytes for write in writes}
-        return [idlog for idlog, writer in logs.items() if idlog.chain.head.writer != writer]
-
-    async def _meet(self, strangers: Sequence[IdLog], hand_over: Callable[[], None]) -> None:
-        """Look at the heads of `strangers`, then hand over while nobody else can."""
-        async with AsyncExitStack() as turns:
-            for idlog in sorted(strangers, key=lambda each: each.chain.persistence_id):  # one order: no deadlock
-                await turns.enter_async_context(idlog.turn())
-                await self._look(idlog)
-            hand_over()
-
-    def _hand_over(self, writes: Sequence[AtomicWrite], batch: Batch) -> None:
-        """Give the writes to their ids' logs, all or (a wrong sequence number) none."""
-        self._check_open()
-        groups: dict[IdLog, list[Item]] = {}
-        for item in batch.items:
-            groups.setdefault(self._ids.get(writes[item.index].persistence_id), []).append(item)
-        accepted: list[tuple[IdLog, list[Item]]] = []
-        for idlog, items in groups.items():
-            refusal = idlog.refusal(items[0].writer)
-            if refusal is None:
-                check_numbers(idlog, items)
-                accepted.append((idlog, items))
-            else:
-                for item in items:
-                    item.settle(refusal)
-        for idlog, items in accepted:
-            idlog.enqueue(items)
+        return await self._writing.write(writes)
 
     # --- reading -------------------------------------------------------------------------------------------------
 
     async def highest_sequence_nr(self, persistence_id: str) -> int:
         """See `Journal.highest_sequence_nr`; creates no topic."""
         self._check_open()
-        idlog = self._ids.get(check_persistence_id(persistence_id))
-        async with idlog.turn():
-            return (await self._look(idlog)).head.highest
+        with self._ids.using(check_persistence_id(persistence_id)) as idlog:
+            async with idlog.turn():
+                return (await self._look(idlog)).head.highest
 
     async def _look(self, idlog: IdLog) -> Chain:
         """The chain as of now; an id without a topic has an empty one. Call it within a turn."""
@@ -279,19 +249,19 @@ class KafkaJournal(Journal):
 
     @asynccontextmanager
     async def _replay(self, persistence_id: str, window: Window) -> AsyncIterator[ReplayChannel]:
-        idlog = self._ids.get(persistence_id)
-        async with idlog.turn():
-            head = (await self._look(idlog)).head
-            window = window.within(head)
-            recent = idlog.take_recent(window.low)
-        source = self._source(idlog, head, window)
-        if window.empty or recent is not None:
-            with served(source, window, recent or ()) as channel:
-                yield channel
-        else:
-            async with streamed(source, window, self._tasks.spawn) as channel:
-                yield channel
-        idlog.followed = head
+        with self._ids.using(persistence_id) as idlog:
+            async with idlog.turn():
+                head = (await self._look(idlog)).head
+                window = window.within(head)
+                recent = idlog.take_recent(window.low)
+            source = self._source(idlog, head, window)
+            if window.empty or recent is not None:
+                with served(source, window, recent or ()) as channel:
+                    yield channel
+            else:
+                async with streamed(source, window, self._tasks.spawn) as channel:
+                    yield channel
+            idlog.followed = head
 
     def _source(self, idlog: IdLog, head: Head, window: Window) -> Source:
         return Source(
@@ -320,8 +290,8 @@ class KafkaJournal(Journal):
 
     def deleted_to(self, persistence_id: str) -> int | None:
         """See `Journal.deleted_to`."""
-        idlog = self._ids.peek(persistence_id)
-        return None if idlog is None else idlog.chain.head.floor
+        known = self._ids.peek(persistence_id)
+        return None if known is None else known.chain.head.floor
 
     async def delete_to(self, persistence_id: str, to_sequence_nr: int) -> None:
         """See `Journal.delete_to`.
@@ -330,16 +300,16 @@ class KafkaJournal(Journal):
         if the broker refuses that, the deleted events stay invisible and a warning is logged.
         """
         self._check_open()
-        idlog = self._ids.get(check_persistence_id(persistence_id))
-        async with idlog.turn():
-            chain = await self._look(idlog)
-            if to_sequence_nr <= chain.head.floor or not chain.head.highest:
-                return
-        await self._desk.before_deleting(idlog, min(to_sequence_nr, chain.head.highest))
-        async with idlog.turn():
-            cut = await delete_to(idlog, to_sequence_nr)
-        if cut is not None:
-            await self._cut(idlog, cut)
+        with self._ids.using(check_persistence_id(persistence_id)) as idlog:
+            async with idlog.turn():
+                chain = await self._look(idlog)
+                if to_sequence_nr <= chain.head.floor or not chain.head.highest:
+                    return
+            await self._desk.before_deleting(idlog, min(to_sequence_nr, chain.head.highest))
+            async with idlog.turn():
+                cut = await delete_to(idlog, to_sequence_nr)
+            if cut is not None:
+                await self._cut(idlog, cut)
 
     async def _cut(self, idlog: IdLog, offset: int) -> None:  # noqa: ASYNC910 - the driver checkpoints
         try:
@@ -351,12 +321,13 @@ class KafkaJournal(Journal):
 
     def bookmark(self, persistence_id: str) -> bytes | None:
         """See `Journal.bookmark`."""
-        idlog = self._ids.peek(persistence_id)
-        return None if idlog is None or idlog.chain.head.offset < 0 else bookmarks.to_bytes(idlog.chain.head)
+        known = self._ids.peek(persistence_id)
+        return None if known is None or known.chain.head.offset < 0 else bookmarks.to_bytes(known.chain.head)
 
     def resume_from(self, persistence_id: str, bookmark: bytes) -> None:
         """See `Journal.resume_from`."""
-        self._ids.get(check_persistence_id(persistence_id)).hint = bookmarks.from_bytes(bookmark)
+        with self._ids.using(check_persistence_id(persistence_id)) as idlog:
+            idlog.hint = bookmarks.from_bytes(bookmark)
 
     # --- publishing ----------------------------------------------------------------------------------------------
 
@@ -380,11 +351,15 @@ class KafkaJournal(Journal):
     # --- life ----------------------------------------------------------------------------------------------------
 
     async def close(self) -> None:
-        """Refuse new calls and wait for the writes that were handed over; idempotent."""
+        """Refuse new calls, wait for the writes under way, then for their publication; idempotent.
+
+        Each of the two takes at most ``config.delivery_timeout``.
+        """
         self._closed = True
-        for idlog in self._ids.busy():
-            async with idlog.turn():
-                pass
+        with trio.move_on_after(self._config.delivery_timeout):
+            for idlog in self._ids.busy():
+                async with idlog.turn():
+                    pass
         await self._desk.close()
 
     def _check_open(self) -> None:
@@ -393,7 +368,3 @@ class KafkaJournal(Journal):
 
     def _make_log(self, persistence_id: str) -> IdLog:
         return IdLog(persistence_id, self._layout.log_of(persistence_id), self._tools)
-
-
-def _nothing() -> None:
-    """Hand nothing over yet."""

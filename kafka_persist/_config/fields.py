@@ -75,6 +75,18 @@ def one_of(allowed: Collection[str]) -> Validator:
     return check
 
 
+def short_text(length: int) -> Validator:
+    """Return a validator for printable text of at most `length` characters; it may be empty."""
+
+    def check(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+        if not isinstance(value, str) or not value.isprintable() or len(value) > length:
+            raise wrong(
+                instance, attribute.name, f"must be printable text of at most {length} characters, not {shown(value)}"
+            )
+
+    return check
+
+
 def flag(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
     """Accept true and false only."""
     if not isinstance(value, bool):

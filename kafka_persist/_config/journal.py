@@ -6,15 +6,22 @@ from typing import Any, Final
 
 import attrs
 
-from ..model import MAX_PERSISTENCE_ID_LENGTH
+from ..limits import (
+    BROKER_MAX_MESSAGE_BYTES,
+    DEFAULT_EVENT_BYTES,
+    DEFAULT_WAITING_BYTES,
+    MAX_HOST_NAME_LENGTH,
+    MAX_RECORD_BYTES,
+    MAX_SIZE_SETTING,
+    MAX_WAITING_BYTES,
+    MIB,
+    PUBLISHED_OVERHEAD_BYTES,
+)
 from ..naming import DEFAULT_SNAPSHOT_PREFIX, collision_key, topic_name
 from .clients import merge
-from .fields import topic_prefix, whole, wrong
-from .parts import MAX_BYTES, EventProducerConfig
-from .stores import BROKER_MAX_MESSAGE_BYTES, MAX_RECORD_BYTES, MIB, RECORD_OVERHEAD_BYTES, StoreConfig
-
-PUBLISHED_OVERHEAD_BYTES: Final = 8 * MAX_PERSISTENCE_ID_LENGTH + RECORD_OVERHEAD_BYTES
-"""What a published event may have more than the journal's record: the persistence id, as key and in the value."""
+from .fields import short_text, topic_prefix, whole, wrong
+from .parts import EventProducerConfig
+from .stores import StoreConfig
 
 TRANSACTION_TIMEOUT_MS: Final = 10_000
 """How long the brokers leave the transaction of a dead publisher open, which everybody who reads committed events waits
@@ -31,10 +38,13 @@ class JournalConfig(StoreConfig):
         prefix: put before the name of every journal topic, one per tenant.
         snapshot_prefix: the prefix of the snapshot topics in the same cluster, so that no journal topic begins with it
             (`Config` sets it from the snapshot store's).
-        max_event_bytes: size of the largest event, encoded; also the limit for decoding one.
+        max_event_bytes: size of the largest event that is written, encoded.
+        max_waiting_bytes: events of the writes handed over and not yet confirmed; further writes wait. A single larger
+            write goes alone.
         replay_batch_bytes: how much is read ahead at a time.
-        replay_buffer_events: how many decoded events wait for the reader of a replay.
         max_cached_ids: ids whose place in the log is remembered after use.
+        host_name: what claims say about the host, for the error of a writer that lost its id to another process:
+            "auto" is the host's own name, "" tells nothing.
         event_producer: publishing to user-defined topics.
     """
 
@@ -44,12 +54,13 @@ class JournalConfig(StoreConfig):
     prefix: str = attrs.field(default="", validator=topic_prefix)
     snapshot_prefix: str = attrs.field(default=DEFAULT_SNAPSHOT_PREFIX, validator=topic_prefix)
     max_event_bytes: int = attrs.field(
-        default=attrs.Factory(lambda self: min(256 * 1024, self.max_record_bytes), takes_self=True),
+        default=attrs.Factory(lambda self: min(DEFAULT_EVENT_BYTES, self.max_record_bytes), takes_self=True),
         validator=whole(1, MAX_RECORD_BYTES),
     )
-    replay_batch_bytes: int = attrs.field(default=MIB, validator=whole(1024, MAX_BYTES))
-    replay_buffer_events: int = attrs.field(default=1000, validator=whole(1, 10_000_000))
+    max_waiting_bytes: int = attrs.field(default=DEFAULT_WAITING_BYTES, validator=whole(1, MAX_WAITING_BYTES))
+    replay_batch_bytes: int = attrs.field(default=MIB, validator=whole(1024, MAX_SIZE_SETTING))
     max_cached_ids: int = attrs.field(default=100_000, validator=whole(1))
+    host_name: str = attrs.field(default="auto", validator=short_text(MAX_HOST_NAME_LENGTH))
     event_producer: EventProducerConfig = attrs.field(
         factory=EventProducerConfig, validator=attrs.validators.instance_of(EventProducerConfig)
     )

@@ -8,6 +8,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 import attrs
 
+from ..limits import MAX_SIZE_SETTING
 from .catalogue import nearest
 from .clients import acks_name, acks_problem, event_producer_section, properties_of
 from .fields import flag, one_of, seconds, shown, topic_prefix, whole, wrong
@@ -23,7 +24,6 @@ _ORIGINAL_MAPPERS: Final = {
     "akka.persistence.kafka.DefaultEventTopicMapper": DEFAULT_MAPPER,
     "akka.persistence.kafka.EmptyEventTopicMapper": EMPTY_MAPPER,
 }
-MAX_BYTES: Final = 2**31 - 1
 
 _MAPPER = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 _TOPIC_SETTINGS = (
@@ -125,7 +125,7 @@ class TopicsConfig:
     replication_factor: int = attrs.field(default=-1, validator=[whole(-1, 32767), _not_zero])
     partitions: int = attrs.field(default=1, validator=whole(1, 100_000))
     retention_ms: int = attrs.field(default=-1, validator=whole(-1))
-    segment_index_bytes: int = attrs.field(default=102_400, validator=whole(1024, MAX_BYTES))
+    segment_index_bytes: int = attrs.field(default=102_400, validator=whole(1024, MAX_SIZE_SETTING))
     settings: Mapping[str, str] = attrs.field(factory=Settings, converter=_settings, validator=_topic_settings)
 
 

@@ -20,13 +20,14 @@ _WITHOUT_HOME: Final = {
     },
     **{f"{section}.plugin-dispatcher": _DISPATCHER for section in _STORES},
     **{f"{section}.default-dispatcher": _DISPATCHER for section in _STORES},
+    f"{JOURNAL}.replay-buffer-events": "has no meaning any more: replay-batch-bytes bounds what a replay reads ahead",
     "akka": "has no meaning here: serializers are registered in code (kafka_persist.serialization), by explicit names",
 }
-"""The original's keys, and whole sections, that have no home."""
+"""The original's keys, and whole sections, that have no home; and keys that are gone."""
 
 
 def refusal(path: str) -> str | None:
-    """Return why one of the original's keys is refused; None if `path` is not one."""
+    """Return why one of the original's keys, or one that is gone, is refused; None if `path` is not one."""
     for key, reason in _WITHOUT_HOME.items():
         if path == key or path.startswith(f"{key}."):
             return reason

@@ -7,12 +7,12 @@ from typing import Any, Literal
 
 import attrs
 
+from ..limits import MAX_RECORD_BYTES, MAX_SIZE_SETTING, MIB
 from ..naming import DEFAULT_SNAPSHOT_PREFIX, snapshot_topic_name
 from .clients import acks_name, acks_problem, producer_section, properties_of
 from .fields import comma_separated, flag, one_of, servers, topic_prefix, whole, wrong
-from .parts import MAX_BYTES
 from .secrets import Properties
-from .stores import MAX_RECORD_BYTES, MIB, StoreConfig
+from .stores import StoreConfig
 
 
 @attrs.frozen(kw_only=True)
@@ -39,7 +39,7 @@ class SnapshotStoreConfig(StoreConfig):
         default=attrs.Factory(lambda self: min(900_000, self.max_record_bytes * 9 // 10), takes_self=True),
         validator=whole(512, MAX_RECORD_BYTES),
     )
-    max_snapshot_bytes: int = attrs.field(default=64 * MIB, validator=whole(1, MAX_BYTES))
+    max_snapshot_bytes: int = attrs.field(default=64 * MIB, validator=whole(1, MAX_SIZE_SETTING))
     on_unreadable: Literal["fail", "older"] = attrs.field(default="fail", validator=one_of(("fail", "older")))
     ignore_orphan: bool = attrs.field(default=True, validator=flag)
     producer: Mapping[str, Any] = attrs.field(

@@ -7,6 +7,13 @@ from typing import Any, ClassVar, Final, Literal
 
 import attrs
 
+from ..limits import (
+    BROKER_MAX_MESSAGE_BYTES,
+    DEFAULT_RECORD_BYTES,
+    MAX_RECORD_BYTES,
+    MIN_RECORD_BYTES,
+    RECORD_OVERHEAD_BYTES,
+)
 from ..naming import Naming
 from .clients import (
     acks_name,
@@ -23,12 +30,6 @@ from .parts import TopicsConfig, ZookeeperConfig
 from .secrets import Properties
 
 DEFAULT_BOOTSTRAP_SERVERS: Final = "localhost:9092"
-RECORD_OVERHEAD_BYTES: Final = 1024
-"""What the client and the protocol put around one record, generously."""
-
-BROKER_MAX_MESSAGE_BYTES = 1_048_588
-MAX_RECORD_BYTES = 100_000_000
-MIB = 1024 * 1024
 
 
 @attrs.frozen(kw_only=True)
@@ -69,7 +70,9 @@ class StoreConfig:
     delivery_timeout: float = attrs.field(default=30.0, validator=seconds(0.1, 3600))
     recovery_stall_timeout: float = attrs.field(default=30.0, validator=seconds(0.1, 3600))
     max_waiting_writes: int = attrs.field(default=10_000, validator=whole(1, 10_000_000))
-    max_record_bytes: int = attrs.field(default=1_000_000, validator=whole(1024, MAX_RECORD_BYTES))
+    max_record_bytes: int = attrs.field(
+        default=DEFAULT_RECORD_BYTES, validator=whole(MIN_RECORD_BYTES, MAX_RECORD_BYTES)
+    )
     max_concurrent_recoveries: int = attrs.field(default=50, validator=whole(1, 100_000))
     readers: int = attrs.field(default=2, validator=whole(1, 64))
     client: Mapping[str, Any] = attrs.field(

@@ -1,7 +1,7 @@
 """Pure logic, no I/O: imports neither trio nor any client. What a record means is decided here.
 
 * `chain`, `follower`: which records of a log count, and what the next one must look like (one writer per id).
-* `envelope` (`header`, `entries`), `event_format`, `snapshot_*`: the binary formats, decoded as untrusted bytes.
+* `envelope` (`header`, `claimant`, `entries`), `event_format`, `snapshot_*`: the binary formats, decoded as untrusted bytes.
 * `cbor`, `plain`: CBOR within limits, and which values have a stored form.
 * `selection`: which snapshot answers a query, which ones retention removes.
 """

@@ -312,11 +312,11 @@ def _check_step(head: Head, envelope: Envelope, state: IdState, where: str) -> N
 # --- writing -----------------------------------------------------------------------------------------------------
 
 
-def claim_envelope(chain: Chain, writer: bytes, published: int = 0) -> Envelope:
-    """The record by which `writer` takes the id over."""
+def claim_envelope(chain: Chain, writer: bytes, published: int = 0, claimant: bytes = b"") -> Envelope:
+    """The record by which `writer` takes the id over; `claimant` says who that is (`kafka_persist._core.claimant`)."""
     head = chain.head
     state = IdState(chain.persistence_id, 0, head.highest, head.floor, _mark(head, published, head.highest))
-    return _extend(head, Kind.CLAIM, author=writer, writer=writer, epoch=head.epoch + 1, state=state)
+    return _extend(head, Kind.CLAIM, author=writer, writer=writer, epoch=head.epoch + 1, state=state, entries=claimant)
 
 
 def events_envelope(chain: Chain, last: int, entries: bytes, published: int = 0) -> Envelope:

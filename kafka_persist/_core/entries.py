@@ -11,15 +11,13 @@ from functools import lru_cache
 from typing import Any, Final
 from uuid import UUID
 
-from ..errors import CorruptRecord, SerializationError, StoredDataError, printable
+from ..errors import CorruptRecord, PayloadUnreadable, SerializationError, StoredDataError, printable
+from ..limits import MAX_RECORD_BYTES
 from ..model import MAX_SEQUENCE_NR, PersistentRepr, stored_event
 from ..serialization import Encoded, Serializer
 from .cbor import MAX_DEPTH, Limits, decode, encode
-from .header import MAX_RECORD_BYTES, Envelope, refuse
+from .header import Envelope, Kind, refuse
 from .plain import check_plain
-
-MAX_ENTRY_BYTES: Final = MAX_RECORD_BYTES - (1 << 20)
-"""No larger event is encoded, so that its record can be read again."""
 
 _LIMITS: Final = Limits(max_bytes=MAX_RECORD_BYTES, max_depth=MAX_DEPTH + 2)
 _ABSENT: Final[tuple[Any, ...]] = ("", [], None)
@@ -52,8 +50,8 @@ def encode_entry(event: PersistentRepr, encoded: Encoded, index: int = 0, *, tim
         entry = encode(fields)
     except Exception as error:
         raise SerializationError(f"event {event.sequence_nr}: {printable(str(error), 200)}") from error
-    if len(entry) > MAX_ENTRY_BYTES:
-        raise SerializationError(f"event {event.sequence_nr}: {len(entry)} bytes, over the limit of {MAX_ENTRY_BYTES}")
+    if len(entry) > MAX_RECORD_BYTES:
+        raise SerializationError(f"event {event.sequence_nr}: {len(entry)} bytes; no record holds {MAX_RECORD_BYTES}")
     return entry
 
 
@@ -93,7 +91,7 @@ def decode_entries(
         UnknownManifest: a payload's type or version is not registered.
         PayloadUnreadable: a payload does not fit its type.
     """
-    if not envelope.entries:
+    if envelope.kind is not Kind.EVENTS:
         return []
     states = envelope.states
     reached = [0] * len(states)  # the sequence number of each id's last entry so far
@@ -123,6 +121,10 @@ def decode_entries(
                 payload = serializer.load(name, version, payload)
             except StoredDataError as error:
                 raise type(error)(f"{where}: event {number} of {printable(persistence_id)}: {error}") from error
+            except Exception as error:  # a serializer, or what it was given, may raise anything for hostile data
+                raise PayloadUnreadable(
+                    f"{where}: event {number} of {printable(persistence_id)}: the serializer raised {type(error).__name__}"
+                ) from error
         events.append(stored_event(persistence_id, number, payload, writer, manifest, timestamp, tags, metadata))
     if reached != [state.last for state in states]:
         refuse(where, "events are missing at the end of the record")

@@ -11,18 +11,20 @@ typed error that says where.
 
 from __future__ import annotations
 
-from .entries import MAX_ENTRY_BYTES, decode_entries, encode_entry, join_entries
-from .header import MAX_RECORD_BYTES, NOTHING, Envelope, IdState, Kind, decode_envelope, encode_envelope
+from .claimant import Claimant, decode_claimant, encode_claimant
+from .entries import decode_entries, encode_entry, join_entries
+from .header import NOTHING, Envelope, IdState, Kind, decode_envelope, encode_envelope
 
 __all__ = [
-    "MAX_ENTRY_BYTES",
-    "MAX_RECORD_BYTES",
     "NOTHING",
+    "Claimant",
     "Envelope",
     "IdState",
     "Kind",
+    "decode_claimant",
     "decode_entries",
     "decode_envelope",
+    "encode_claimant",
     "encode_entry",
     "encode_envelope",
     "join_entries",

@@ -13,17 +13,14 @@ from __future__ import annotations
 from typing import Any, Final, NamedTuple, NoReturn
 
 from ..errors import CorruptRecord, UnsupportedEnvelope
+from ..limits import MAX_PUBLISHED_BYTES
 from ..model import MAX_PERSISTENCE_ID_LENGTH, MAX_SEQUENCE_NR
 from .cbor import MAX_DEPTH, Limits, decode, encode
-from .header import MAX_RECORD_BYTES
 
 VERSION: Final = 1
 
-OVERHEAD_BYTES: Final = 2 * 4 * MAX_PERSISTENCE_ID_LENGTH + 64
-"""What a published record can have beside the journal's entry: the id as key and in the value, and a few bytes."""
-
 _ABSENT: Final[tuple[Any, ...]] = ("", [], None)
-_LIMITS: Final = Limits(max_bytes=MAX_RECORD_BYTES + OVERHEAD_BYTES, max_depth=MAX_DEPTH + 2)
+_LIMITS: Final = Limits(max_bytes=MAX_PUBLISHED_BYTES, max_depth=MAX_DEPTH + 2)
 
 
 class PublishedFields(NamedTuple):

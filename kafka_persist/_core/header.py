@@ -11,14 +11,13 @@ import zlib
 from typing import Any, Final, NamedTuple, NoReturn
 
 from ..errors import CorruptRecord, StoredDataError, UnsupportedEnvelope
+from ..limits import MAX_RECORD_BYTES
 from ..model import MAX_PERSISTENCE_ID_LENGTH, MAX_SEQUENCE_NR
 from .cbor import Limits, decode, encode
+from .claimant import decode_claimant
 
 NOTHING: Final = bytes(16)
 """`Envelope.prev_author` of a record that extends nothing."""
-
-MAX_RECORD_BYTES: Final = 64 << 20
-"""No larger record is decoded, whatever the topic's own limit is."""
 
 _HEAD: Final = b"\x8a\x01\x44"  # array of 10; format version 1; byte string of 4: the checksum
 _BODY: Final = 7  # where the checksummed part begins
@@ -38,6 +37,7 @@ class Kind(enum.IntEnum):
 
 _KINDS: Final = tuple(Kind)
 _EVENTS: Final = int(Kind.EVENTS)
+_CLAIM: Final = int(Kind.CLAIM)
 
 
 class IdState(NamedTuple):
@@ -69,7 +69,8 @@ class Envelope(NamedTuple):
         prev_offset: offset of the record that this one extends; -1 for none.
         prev_author: author of that record; `NOTHING` for none.
         states: of each id that the record concerns.
-        entries: the events, encoded (`kafka_persist._core.entries`); empty unless `kind` is EVENTS.
+        entries: the events, encoded (`kafka_persist._core.entries`); with a claim who made it, or nothing
+            (`kafka_persist._core.claimant`); empty with a delete.
     """
 
     kind: Kind
@@ -118,9 +119,11 @@ def decode_envelope(value: bytes | None, where: str) -> Envelope:
         and 0 <= epoch <= MAX_SEQUENCE_NR
         and -1 <= prev_offset <= MAX_SEQUENCE_NR
         and (prev_offset == -1) is (prev_author == NOTHING)
-        and (kind == _EVENTS) is (entries != b"")
+        and ((kind == _EVENTS) is (entries != b"") or kind == _CLAIM)
     ):
         refuse(where, "a field of the header is out of its range")
+    if kind == _CLAIM and entries:
+        decode_claimant(entries, where)
     found = tuple([_state(state, kind, where) for state in states])
     if len(found) != 1 and not _distinct(found):
         refuse(where, "its persistence ids are missing or repeated")

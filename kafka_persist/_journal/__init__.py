@@ -1,9 +1,10 @@
 """The journal above any `kafka_persist.driver.Driver`, Kafka's or a simulated one.
 
 * `layout`: which log holds which id.
-* `encoding`, `batch`: one `write` call and the atomic writes in it, until each is settled; `gate` bounds those that wait.
+* `writing`: the way of a `write` call; `encoding`, `batch`: its atomic writes, until each is settled; `gate` bounds those
+  that wait, `deadlines` how long.
 * `known`: what is known of one id's log; `idlog`: the queue in front of it, with one record in flight.
 * `changes`: what needs a log for itself: claim, deletion, the published mark.
 * `reading`, `replay`: judged stretches of a log, and a bounded stream of events, read ahead by a task.
-* `registry`: the ids that are known here, with a bound; `bookmark`: a place in a log as bytes.
+* `registry`: the ids that are known here, with a bound, and never one in use; `bookmark`: a place in a log as bytes.
 """

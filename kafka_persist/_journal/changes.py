@@ -6,12 +6,14 @@ else's record came between.
 
 from __future__ import annotations
 
+import os
+import time
 import uuid
 
 from .._core import chain as rule
 from .._core.chain import Chain
 from .._core.cut import Cut, plan_cut
-from .._core.envelope import Kind
+from .._core.envelope import Claimant, Kind, encode_claimant
 from ..errors import BrokerError, WriteOutcomeUnknown, WriterFenced, printable
 from .idlog import IdLog
 from .known import CUT_OFF
@@ -30,8 +32,11 @@ async def claim(idlog: IdLog, writer: bytes) -> int:
     """
     await idlog.refresh()
     for _ in range(CLAIM_ATTEMPTS):  # a lost one has read what came between: tried again at once it has the best chance
-        if await idlog.append(rule.claim_envelope(idlog.chain, writer, idlog.published)) is not None:
+        claimant = Claimant(idlog.tools.host, os.getpid(), time.time_ns() // 1_000_000)
+        envelope = rule.claim_envelope(idlog.chain, writer, idlog.published, encode_claimant(claimant))
+        if await idlog.append(envelope) is not None:
             idlog.failure = ""
+            idlog.holder = (envelope.epoch, claimant)
             return idlog.chain.head.highest
     raise WriterFenced(
         f"{CLAIM_ATTEMPTS} claims of {printable(idlog.chain.persistence_id)} in a row lost against other processes: "

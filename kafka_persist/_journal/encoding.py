@@ -12,6 +12,7 @@ from ..model import AtomicWrite, PersistentRepr, Rejection
 from ..serialization import Serializer
 from .batch import Batch, Item
 from .idlog import IdLog
+from .registry import Registry
 
 
 @attrs.frozen(kw_only=True)
@@ -20,25 +21,36 @@ class Encoder:
 
     Attributes:
         serializer: turns payloads into plain data.
-        log_of: finds the id's log.
+        ids: the logs.
         topics_of: the user-defined topics of each event of a write.
         max_event_bytes: the largest event.
-        max_write_bytes: the largest sum of the events of one write.
+        max_write_seconds: how long a call may take.
     """
 
     serializer: Serializer
-    log_of: Callable[[str], IdLog]
+    ids: Registry
     topics_of: Callable[[AtomicWrite, IdLog], Sequence[tuple[str, ...]]]
     max_event_bytes: int
-    max_write_bytes: int
+    max_write_seconds: float
 
     def encode(self, writes: Sequence[AtomicWrite]) -> Batch:
-        """Turn payloads into bytes now, so that later changes to them do not matter; note the rejections."""
-        batch = Batch(len(writes))
+        """Turn payloads into bytes now, so that later changes to them do not matter; note the rejections.
+
+        The caller closes the batch.
+        """
+        batch = Batch(len(writes), self.ids, self.max_write_seconds)
+        try:
+            self._encode_into(batch, writes)
+        except BaseException:
+            batch.close()
+            raise
+        return batch
+
+    def _encode_into(self, batch: Batch, writes: Sequence[AtomicWrite]) -> None:
         for index, write in enumerate(writes):
             if not isinstance(write, AtomicWrite):
                 raise UsageError(f"write() takes AtomicWrite objects, not {type(write).__name__}")
-            idlog = self.log_of(write.persistence_id)
+            idlog = batch.log_of(write.persistence_id)
             try:
                 entries = [self._encode_event(event, idlog) for event in write.events]
                 topics = self.topics_of(write, idlog)
@@ -46,18 +58,17 @@ class Encoder:
                 batch.results[index] = Rejection(str(error), error)
                 continue
             size = sum(map(len, entries))
-            if (rejection := self._too_large(write, entries, size)) is not None:
+            if (rejection := self._too_large(write, entries, size, idlog.room)) is not None:
                 batch.results[index] = rejection
                 continue
             first, last = write.first_sequence_nr, write.last_sequence_nr
-            batch.add(Item(batch, index, write.writer.bytes, first, last, entries, size, topics))
-        return batch
+            batch.add(Item(batch, idlog, index, write.writer.bytes, first, last, entries, size, topics))
 
     def _encode_event(self, event: PersistentRepr, idlog: IdLog) -> bytes:
         timestamp = event.timestamp or idlog.timestamp()
         return encode_entry(event, self.serializer.dump(event.payload), timestamp=timestamp)
 
-    def _too_large(self, write: AtomicWrite, entries: Sequence[bytes], size: int) -> Rejection | None:
+    def _too_large(self, write: AtomicWrite, entries: Sequence[bytes], size: int, room: int) -> Rejection | None:
         limit = self.max_event_bytes
         for event, entry in zip(write.events, entries, strict=True):
             if len(entry) > limit:
@@ -65,10 +76,10 @@ class Encoder:
                     f"event {event.sequence_nr} of {printable(write.persistence_id)} has {len(entry)} bytes; the limit "
                     f"is {limit} (max-event-bytes)"
                 )
-        if size > self.max_write_bytes:
+        if size > room:
             return Rejection(
                 f"an atomic write of {printable(write.persistence_id)} has {size} bytes; one record holds "
-                f"{self.max_write_bytes} (max-record-bytes)"
+                f"{max(0, room)} (max-record-bytes)"
             )
         return None
 

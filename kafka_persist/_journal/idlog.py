@@ -16,25 +16,69 @@ a task of the journal's nursery reads the log and decides (`_resolve`). While it
 from __future__ import annotations
 
 import copy
+import os
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
+from typing import Protocol
+from uuid import UUID
 
 import attrs
 import trio
 
 from .._core import chain as rule
-from .._core.chain import Verdict
-from .._core.envelope import Envelope, encode_envelope, join_entries
+from .._core.chain import Chain, Head, Verdict
+from .._core.envelope import Claimant, Envelope, encode_envelope, join_entries
 from ..driver import Ack, Fate, Log
 from ..errors import PersistenceError, StoredDataError, WriteOutcomeUnknown, WriterFenced, printable
+from ..limits import entries_room
 from ..model import Rejection
 from .batch import Item, Result
 from .known import KnownLog, Sent, Tools, as_broker_error
 
 CLOSED_TOO_EARLY = "the journal was closed before the outcome was known"
+
+
+class Settling(Protocol):
+    """What the publisher keeps with a log."""
+
+    @property
+    def settled(self) -> bool:
+        """Nothing of it would be lost if it were forgotten."""
+
+
+@attrs.frozen(eq=False)
+class Kept:
+    """What is remembered of a log that is forgotten otherwise: all that a later use need not read again.
+
+    Attributes:
+        chain: the head, and how far the log was judged.
+        fresh: nothing has been read yet.
+        failure: why the current writer is finished.
+        holder: who claimed.
+        hint: a head that a snapshot remembers.
+        mark: the same, found in the log.
+        followed: where the last replay ended.
+        published: up to where events are in their topics.
+        last_timestamp: the clock.
+    """
+
+    chain: Chain
+    fresh: bool
+    failure: str
+    holder: tuple[int, Claimant] | None
+    hint: Head | None
+    mark: Head | None
+    followed: Head | None
+    published: int
+    last_timestamp: int
+
+    @property
+    def unsaved(self) -> bool:
+        """More events are published than the log says."""
+        return self.published > self.chain.head.published
 
 
 @attrs.define(eq=False)
@@ -46,15 +90,19 @@ class _Turn:
 class IdLog(KnownLog):
     """The log of one persistence id, and the queue in front of it."""
 
-    __slots__ = ("_busy", "_in_flight", "_queue", "last_timestamp", "outbox", "published")
+    __slots__ = ("_busy", "_in_flight", "_queue", "last_timestamp", "outbox", "published", "room", "users")
 
     def __init__(self, persistence_id: str, log: Log, tools: Tools) -> None:
         super().__init__(persistence_id, log, tools)
         self.last_timestamp = 0
         self.published = 0
         """Events up to this number are in their user-defined topics; the next record says so."""
-        self.outbox: object = None
+        self.outbox: Settling | None = None
         """The publisher's."""
+        self.users = 0
+        """How many have taken it from the registry: it is not forgotten meanwhile."""
+        self.room = entries_room(tools.max_record_bytes, persistence_id)
+        """The largest sum of entries that one record may hold."""
         self._queue: deque[Item | _Turn] = deque()
         self._busy = False
         self._in_flight = 0
@@ -70,6 +118,31 @@ class IdLog(KnownLog):
     def idle(self) -> bool:
         """Nothing is in flight or waiting."""
         return not self._busy and not self._queue
+
+    @property
+    def forgettable(self) -> bool:
+        """Nothing is under way, and nothing but `kept` is worth remembering."""
+        return self.idle and not self.users and (self.outbox is None or self.outbox.settled)
+
+    def kept(self) -> Kept:
+        """What is worth remembering."""
+        return Kept(
+            self.chain,
+            self.fresh,
+            self.failure,
+            self.holder,
+            self.hint,
+            self.mark,
+            self.followed,
+            self.published,
+            self.last_timestamp,
+        )
+
+    def restore(self, kept: Kept) -> None:
+        """Go on where another object for the same log was forgotten."""
+        self.chain, self.fresh, self.failure, self.holder = kept.chain, kept.fresh, kept.failure, kept.holder
+        self.hint, self.mark, self.followed = kept.hint, kept.mark, kept.followed
+        self.published, self.last_timestamp = kept.published, kept.last_timestamp
 
     @property
     def reserved(self) -> int:
@@ -130,14 +203,24 @@ class IdLog(KnownLog):
         name = printable(self.chain.persistence_id)
         if self.chain.head.writer != writer:
             return self._fenced(
-                f"the writer of {name} does not hold the claim (epoch {self.chain.head.epoch}): another writer took "
-                "the id over, or this one never claimed it. Certainly not stored; open the entity again to go on"
+                f"the writer of {name} does not hold the claim (epoch {self.chain.head.epoch}): {self._who_holds_it()}. "
+                "Certainly not stored; open the entity again to go on"
             )
         if self.failure:
             return self._fenced(
                 f"the writer of {name} is finished ({self.failure}). Certainly not stored; open the entity again"
             )
         return None
+
+    def _who_holds_it(self) -> str:
+        head = self.chain.head
+        if not head.epoch:
+            return "nobody has ever claimed the id"
+        if self.holder is None or self.holder[0] != head.epoch:
+            return f"another writer ({UUID(bytes=head.writer)}) took the id over, or this one never claimed it"
+        claimant = self.holder[1]
+        own = claimant.process_id == os.getpid() and claimant.host == self.tools.host
+        return f"the id was taken over by {'this ' if own else ''}{claimant}"
 
     def _fenced(self, message: str) -> WriterFenced:
         return WriterFenced(message).about(self.chain.persistence_id, self.log.topic, self.chain.head.offset)
@@ -173,8 +256,12 @@ class IdLog(KnownLog):
     def _take(self) -> list[Item]:
         """Remove from the queue the writes that fit into one record: same writer, up to the next turn."""
         taken: list[Item] = []
-        room = self.tools.max_record_bytes
+        room = self.room
+        now = trio.current_time()
         while self._queue and isinstance(item := self._queue[0], Item):
+            if not item.withdrawn and now > item.batch.send_by:
+                item.withdrawn = True
+                item.settle(item.batch.too_late(self.chain.persistence_id))
             if not item.withdrawn:
                 if taken and (item.alone or taken[0].alone or item.size > room or item.writer != taken[0].writer):
                     break
@@ -216,6 +303,14 @@ class IdLog(KnownLog):
         elif not self.tools.spawn(self._resolve, sent, ack):
             self._finish(sent.items, self._unknown(CLOSED_TOO_EARLY))
 
+    def give_up(self, item: Item) -> None:
+        """The time of the item's call is up; what becomes of its record later is between the log and the next claim."""
+        if item.handed_over:
+            item.settle(self._unknown("there was no certain answer within delivery-timeout"))
+        else:
+            item.withdrawn = True
+            item.settle(item.batch.too_late(self.chain.persistence_id))
+
     def _finish(self, items: Sequence[Item], result: Result) -> None:
         self._busy, self._in_flight = False, 0
         for item in items:
@@ -229,14 +324,19 @@ class IdLog(KnownLog):
         result: Result = None
         again = decided = False
         try:
-            result, again = await self._decide(sent, ack)
-            decided = True
+            with trio.move_on_at(sent.deadline) as scope:
+                result, again = await self._decide(sent, ack)
+                decided = True
+            if scope.cancelled_caught:
+                result, decided = self._unknown("reading the log back took longer than delivery-timeout allows"), True
         except StoredDataError as error:
             error.about(self.chain.persistence_id, self.log.topic, ack.offset)
             self.failure = "the log is damaged"
             result, decided = error, True
         except PersistenceError as error:
             result, decided = self._unknown(f"reading the log back failed: {error}", error), True
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is this id's: the others go on
+            result, decided = self._unknown(f"reading the log back failed: {error!r}", error), True
         finally:
             if again:
                 self._busy, self._in_flight = False, 0

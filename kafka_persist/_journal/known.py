@@ -17,9 +17,10 @@ import trio
 from .._core import chain as rule
 from .._core.chain import Chain, Head, Verdict
 from .._core.cut import survived_cut
-from .._core.envelope import Envelope, encode_envelope
+from .._core.envelope import Claimant, Envelope, Kind, decode_claimant, encode_envelope
 from ..driver import Ack, Driver, Fate, Log, OffsetGone
 from ..errors import BrokerError, JournalTruncated, PersistenceError, WriteOutcomeUnknown, printable
+from ..limits import RECENT_BYTES
 from .batch import Item
 from .reading import Counted, Recent, catch_up, check_bookmark
 
@@ -34,7 +35,8 @@ class Tools:
     Attributes:
         driver: the log's access.
         spawn: starts ``async_fn(*args)`` in the journal's nursery; False if that is closed.
-        max_record_bytes: the largest sum of entries that one record may hold.
+        max_record_bytes: the largest record, key included.
+        host: this host's name for claims; "" if they do not tell it.
         recent_bytes: how much of a recovery is kept for the replay that follows.
         on_stored: told of an id log and the writes of it that count; None if nothing is published.
     """
@@ -42,7 +44,8 @@ class Tools:
     driver: Driver
     spawn: Callable[..., bool]
     max_record_bytes: int
-    recent_bytes: int = 256 * 1024
+    host: str = ""
+    recent_bytes: int = RECENT_BYTES
     on_stored: Callable[..., None] | None = None
     _prefix: bytes = attrs.field(factory=lambda: uuid.uuid4().bytes, init=False)
     _numbers: Iterator[int] = attrs.field(factory=itertools.count, init=False)
@@ -60,11 +63,16 @@ class Sent:
     envelope: Envelope
     items: Sequence[Item]
 
+    @property
+    def deadline(self) -> float:
+        """When nobody waits for its outcome any more."""
+        return max(item.batch.deadline for item in self.items)
+
 
 class KnownLog:
     """The log of one persistence id, as this process knows it."""
 
-    __slots__ = ("chain", "failure", "followed", "fresh", "hint", "log", "mark", "recent", "tools")
+    __slots__ = ("chain", "failure", "followed", "fresh", "hint", "holder", "log", "mark", "recent", "tools")
 
     def __init__(self, persistence_id: str, log: Log, tools: Tools) -> None:
         self.log = log
@@ -74,6 +82,8 @@ class KnownLog:
         """Nothing has been read yet."""
         self.failure: str = ""
         """Why the current writer is finished ("" while it may write)."""
+        self.holder: tuple[int, Claimant] | None = None
+        """Who made the last claim that was read, and its epoch."""
         self.hint: Head | None = None
         """A head that a snapshot remembers, not compared with the log yet."""
         self.mark: Head | None = None
@@ -91,14 +101,24 @@ class KnownLog:
             await self._start_at_hint()
             recent = Recent(above=self.chain.head.highest, limit=self.tools.recent_bytes)
         before = self.chain
-        self.chain = await catch_up(
-            self.tools.driver, self.log, self.chain, on_counted=recent.add if recent is not None else None
-        )
+        self.chain = await self._read(self.chain, None, None if recent is None else recent.add)
         self.fresh = False
         self.recent = None if recent is None or recent.overflow else recent
         if self.chain.head.epoch != before.head.epoch:
             self.failure = ""
         return self.chain
+
+    async def _read(self, chain: Chain, stop: int | None, on_counted: Callable[[Counted], None] | None) -> Chain:
+        """Judge what stands behind `chain`; remember who claimed."""
+
+        def note(counted: Counted) -> None:
+            if counted.envelope.kind is Kind.CLAIM and counted.envelope.entries:
+                where = f"{self.log}@{counted.offset}"
+                self.holder = (counted.envelope.epoch, decode_claimant(counted.envelope.entries, where))
+            if on_counted is not None:
+                on_counted(counted)
+
+        return await catch_up(self.tools.driver, self.log, chain, stop=stop, on_counted=note)
 
     async def _start_at_hint(self) -> None:
         """Begin at the head that a snapshot remembers; what the log still holds must follow from it."""
@@ -190,13 +210,8 @@ class KnownLog:
 
         before = self.chain
         self.recent = None  # what comes to light here is not in it
-        self.chain = await catch_up(
-            self.tools.driver,
-            self.log,
-            self.chain.behind_head,
-            stop=None if offset is None else offset + 1,
-            on_counted=look_for_own,
-        )
+        stop = None if offset is None else offset + 1
+        self.chain = await self._read(self.chain.behind_head, stop, look_for_own)
         if found:
             return found[0]
         if self.chain.base == before.base or self.chain.base is None:

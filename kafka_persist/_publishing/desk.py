@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Final
 
 import attrs
 import trio
 
 from .._core.chain import Chain
-from .._journal.batch import Item
+from .._journal.batch import Batch, Item
 from .._journal.changes import save_mark
 from .._journal.idlog import IdLog
 from .._journal.registry import Registry
@@ -21,6 +22,9 @@ from .mapping import Mapping, Topics
 from .publisher import Publisher
 from .sweep import for_each
 from .transactional import TransactionalPublisher
+
+DRAINING_SHARE: Final = 0.75
+"""The part of the time for closing in which events are still published; the rest is for recording how far that came."""
 
 _log = logging.getLogger("kafka_persist.publishing")
 
@@ -66,7 +70,7 @@ class Desk:
         if self.publisher is not None:
             self.publisher.claimed(idlog)
 
-    async def published(self, writes: Sequence[AtomicWrite], items: Iterable[Item]) -> None:
+    async def published(self, batch: Batch) -> None:
         """If so configured, wait until what was stored is published.
 
         Never fails: the events are stored, and publishing goes on (`PublishingStatistics` tells). Cancellation takes
@@ -74,12 +78,12 @@ class Desk:
         """
         if self.publisher is None or not self.config.event_producer.await_publication:
             return
-        with trio.CancelScope(shield=True):  # bounded by the delivery timeout
+        with trio.CancelScope(shield=True):  # bounded by the call's own time
             try:
-                for item in items:
-                    if item.topics and item.batch.results[item.index] is None:
-                        idlog = self.ids.get(writes[item.index].persistence_id)
-                        await self.publisher.wait(idlog, item.last, self.config.delivery_timeout)
+                for item in batch.items:
+                    if item.topics and batch.results[item.index] is None:
+                        seconds = max(0.0, batch.deadline - trio.current_time())
+                        await self.publisher.wait(item.idlog, item.last, seconds)
             except PersistenceError as error:
                 _log.warning("a write returns before its publication: %s", error)
 
@@ -105,14 +109,14 @@ class Desk:
         found: list[int] = []
 
         async def publish(persistence_id: str) -> None:
-            idlog = self.ids.get(persistence_id)
-            head = (await self.look(idlog)).head
-            if head.highest > max(head.published, idlog.published):
-                await publisher.learn(idlog)
-            if missing := head.highest - max(head.published, idlog.published):
-                await publisher.wait(idlog, head.highest, self.config.delivery_timeout)
-                found.append(missing)
-            await _save(idlog)
+            with self.ids.using(persistence_id) as idlog:
+                head = (await self.look(idlog)).head
+                if head.highest > max(head.published, idlog.published):
+                    await publisher.learn(idlog)
+                if missing := head.highest - max(head.published, idlog.published):
+                    await publisher.wait(idlog, head.highest, self.config.delivery_timeout)
+                    found.append(missing)
+                await _save(idlog)
 
         await for_each(names, publish)
         return PendingReport(ids=len(names), ids_behind=len(found), events=sum(found))
@@ -133,19 +137,19 @@ class Desk:
         if self.publisher is None:
             return
         with trio.move_on_after(self.config.delivery_timeout):
-            await self.publisher.drain()
-        with trio.move_on_after(self.config.delivery_timeout):
-            await for_each([idlog for idlog in self.ids.all() if idlog.unsaved], _save_quietly)
+            with trio.move_on_after(DRAINING_SHARE * self.config.delivery_timeout):
+                await self.publisher.drain()
+            await for_each(self.ids.unsaved(), self._save_quietly)
+
+    async def _save_quietly(self, persistence_id: str) -> None:
+        with self.ids.using(persistence_id) as idlog:
+            try:
+                await _save(idlog)
+            except PersistenceError as error:  # then the next recovery publishes a few events a second time
+                _log.debug("%s: its mark was not saved: %s", idlog.log, error)
 
 
 async def _save(idlog: IdLog) -> None:
     if idlog.unsaved:
         async with idlog.turn():
             await save_mark(idlog)
-
-
-async def _save_quietly(idlog: IdLog) -> None:
-    try:
-        await _save(idlog)
-    except PersistenceError as error:  # then the next recovery publishes a few events a second time
-        _log.debug("%s: its mark was not saved: %s", idlog.log, error)

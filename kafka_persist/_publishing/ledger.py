@@ -71,6 +71,11 @@ class Ledger(Shelf):
         return self.tail is not None and not self.tail and self.published >= self.tail_above
 
     @property
+    def settled(self) -> bool:
+        """All is published, and nobody waits: a new ledger, made of the journal's mark, would know as much."""
+        return self.complete and not (self.queued or self.put_off or self.awaited)
+
+    @property
     def covered(self) -> bool:
         """The tail has all that is missing."""
         return self.tail is not None and self.published >= self.tail_above

@@ -51,6 +51,11 @@ class Outbox(Shelf):
     failed: str = ""
     _pending: deque[Out] = attrs.field(factory=deque, init=False)
 
+    @property
+    def settled(self) -> bool:
+        """All is published, and nobody waits: a new outbox, made of the journal's mark, would know as much."""
+        return self.live and not (self.queued or self.failed or self.in_flight or self._pending or self.awaited)
+
     def begin(self, number: int, topics: int) -> Out:
         """Note an event that is handed over to so many topics."""
         out = Out(number, topics)

@@ -50,6 +50,11 @@ class Shelf:
         """Events up to this number are in their topics."""
         return self.idlog.published
 
+    @property
+    def awaited(self) -> bool:
+        """Somebody waits for its publication."""
+        return bool(self._waiters)
+
     def confirm(self, number: int) -> None:
         """Let the mark rise to `number`, and wake who waited for that."""
         if number > self.idlog.published:

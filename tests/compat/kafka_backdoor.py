@@ -12,10 +12,11 @@ import trio
 
 from compat_suite import Backdoor
 from kafka_persist._core.cbor import Limits, decode, encode
-from kafka_persist._core.envelope import MAX_RECORD_BYTES, decode_envelope, encode_envelope
+from kafka_persist._core.envelope import decode_envelope, encode_envelope
 from kafka_persist._core.snapshot_format import Kind, parse_key
 from kafka_persist._kafka.driver import open_driver
 from kafka_persist.driver import Fate, Log
+from kafka_persist.limits import MAX_RECORD_BYTES
 from kafka_persist.serialization import default_serializer
 
 LIMITS = Limits(max_bytes=MAX_RECORD_BYTES, max_depth=34)

@@ -285,6 +285,6 @@ def test_writers_are_told_apart():
 
 def test_an_event_too_large_for_any_record_is_refused(monkeypatch):
     """An event that no reader would accept is refused when it is written, with its size and the limit."""
-    monkeypatch.setattr("kafka_persist._core.entries.MAX_ENTRY_BYTES", 100)
-    with pytest.raises(SerializationError, match=r"event 1: \d+ bytes, over the limit of 100"):
+    monkeypatch.setattr("kafka_persist._core.entries.MAX_RECORD_BYTES", 100)
+    with pytest.raises(SerializationError, match=r"event 1: \d+ bytes; no record holds 100"):
         encode_entry(event(1), Serializer().dump("x" * 100))
