@@ -11,11 +11,14 @@ import abc
 import enum
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import attrs
 
 from .errors import JournalHeadLost, UnsupportedOperation
+
+SHORT_LOG_PATIENCE: Final = 1.0
+"""Seconds for which a driver asks again where a log ends below what was seen of it; at most half of the stall timeout."""
 
 
 class OffsetGone(JournalHeadLost):
@@ -124,11 +127,12 @@ class LogReader(abc.ABC):
     async def read(self, stop: int) -> Sequence[Record]:
         """Return the next records below `stop`, at least one, at most about the configured batch; () once at `stop`.
 
-        A log that ends below `stop` gives () as well, after the leader was asked again for a while: the caller, who knows
-        what it has seen, decides what that means.
+        A `stop` above the log's end does not wait for records that are not there. The driver asks the leader again for
+        a while (`SHORT_LOG_PATIENCE`), since one that was deposed may still answer; then () says that the log ends below
+        `stop`.
 
         Raises:
-            RecoveryStalled: no progress within the configured time.
+            RecoveryStalled: no progress within the configured time although the log has more records.
             OffsetGone: the next offset is no longer in the log.
             CorruptRecord: the log's own checksum fails, repeatedly, at one offset.
             BrokerError: anything else the broker said.
@@ -158,8 +162,8 @@ class Driver(abc.ABC):
 
         Reads at most about the configured batch; the caller goes on with `open_reader` where `next_offset` is below
         the end. A `start` below the log's start begins there (compare `Scan.range`); one above its end gives no
-        records. A negative `start` counts from the end as it is now. Where the log ends below `stop`, or below `start`,
-        the leader is asked again for a while; then the scan ends where the log ends, with ``next_offset < stop``.
+        records. A negative `start` counts from the end as it is now. Where the log ends below `start` or `stop`, the
+        leader is asked again for a while; then the scan has what there is, with ``next_offset == range.end < stop``.
 
         Raises: as `LogReader.read`; TopicMissing: the topic does not exist.
         """

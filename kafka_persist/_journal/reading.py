@@ -11,7 +11,7 @@ from .._core.chain import Chain, Head, check_complete, check_range
 from .._core.envelope import Envelope, Kind, decode_envelope
 from .._core.follower import Follower
 from ..driver import Driver, Log, OffsetGone, Record, Scan
-from ..errors import CorruptRecord, JournalTruncated, PersistenceError, StoredDataError
+from ..errors import CorruptRecord, JournalHeadLost, JournalTruncated, PersistenceError, StoredDataError
 
 CUTS_WHILE_READING: Final = 20
 """How often a reading begins anew because deletions cut the log under it."""
@@ -109,16 +109,21 @@ async def catch_up(
         TopicMissing: the topic does not exist.
         RecoveryStalled, BrokerError: the broker did not answer.
     """
-    follower = Follower(chain)
+    follower, failed_at = Follower(chain), None
     try:
         for attempt in range(CUTS_WHILE_READING):
             try:
                 await _read_on(driver, log, follower, stop, on_counted)
+                check_complete(follower.chain, str(log))
                 break
-            except OffsetGone:
+            except JournalHeadLost as error:
                 if attempt + 1 == CUTS_WHILE_READING:
                     raise
-        check_complete(follower.chain, str(log))
+                # Start and end of the log are two questions. A deletion between them shows a log that begins where it
+                # ends, or one whose first record nothing confirms. It is lost if a log that stands still says so, too.
+                before, failed_at = failed_at, (await driver.scan(log, None, 0)).range
+                if failed_at == before and not isinstance(error, OffsetGone):
+                    raise
     except PersistenceError as error:
         error.about(chain.persistence_id, log.topic, follower.position)
         raise
@@ -138,8 +143,20 @@ async def _read_on(
             while records := await reader.read(end):
                 _fold(follower, log, records, bounds.start, on_counted)
     if bounds.start < end:
+        if follower.position < end and stop is not None:
+            await _check_end(driver, log, follower.chain, end)
         check_no_hole(follower.position, end, log)
     follower.position = max(follower.position, end)
+
+
+async def _check_end(driver: Driver, log: Log, chain: Chain, end: int) -> None:
+    """Tell a log that ends below `end`, where a record is known to be, from one with a hole.
+
+    Raises:
+        JournalTruncated: it ends below.
+    """
+    bounds = (await driver.scan(log, end, end)).range
+    check_range(attrs.evolve(chain, position=end), bounds.start, bounds.end, str(log))
 
 
 def _fold(

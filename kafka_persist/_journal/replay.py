@@ -19,7 +19,7 @@ from .._core.chain import Chain, Head
 from .._core.envelope import Envelope, Kind, decode_entries
 from .._core.follower import Follower
 from ..driver import Driver, Log, OffsetGone, Record
-from ..errors import JournalHeadLost, JournalTruncated, PersistenceError, StoreClosed, printable
+from ..errors import JournalBroken, JournalHeadLost, JournalTruncated, PersistenceError, StoreClosed, printable
 from ..model import PersistentRepr
 from ..serialization import Serializer
 from .reading import CUTS_WHILE_READING, Counted, judged
@@ -96,7 +96,7 @@ class EventChannel(trio.abc.ReceiveChannel[PersistentRepr]):
             return await self._batches.receive()
         except trio.EndOfChannel:
             if self.failure is not None:
-                raise self.failure from None
+                raise self.failure from self.failure.__cause__
             raise
 
     async def aclose(self) -> None:
@@ -169,16 +169,29 @@ class Replayer:
             except trio.Cancelled:
                 channel.failure = StoreClosed("the journal was closed during this replay")
                 raise
+            except Exception as error:  # noqa: BLE001 - it belongs to this replay, not to the journal's block
+                channel.failure = self._unforeseen(error)
+
+    def _unforeseen(self, error: Exception) -> JournalBroken:
+        start = self._source.start
+        broken = JournalBroken(f"the replay of {printable(start.persistence_id)} failed: {error!r}")
+        broken.__cause__ = error
+        return broken.about(start.persistence_id, self._source.log.topic)
 
     async def _read_all(self, send: trio.MemorySendChannel[Sequence[PersistentRepr]]) -> None:
         for attempt in range(CUTS_WHILE_READING):
+            floor = self._floor
             try:
                 await self._read(send)
                 break
-            except OffsetGone:
+            except JournalHeadLost as error:
                 if attempt + 1 == CUTS_WHILE_READING:
                     raise
+                # Before the word "lost" the floor is looked at again, as it is now: a deletion may have raised it, and
+                # cut the log, since this replay was opened.
                 await self._begin_anew()
+                if self._floor == floor and not isinstance(error, OffsetGone):
+                    raise
 
     async def _read(self, send: trio.MemorySendChannel[Sequence[PersistentRepr]]) -> None:
         """Read from where judging stands.
@@ -285,7 +298,7 @@ def served(source: Source, window: Window, records: Iterable[Counted]) -> Iterat
                 left = None if left is None else left - len(events)
                 channel.fill(events)
     except PersistenceError as error:
-        channel.failure = error
+        channel.failure = error.about(source.start.persistence_id, source.log.topic)
     try:
         yield channel
     finally:

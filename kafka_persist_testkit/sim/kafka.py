@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Final
@@ -11,7 +12,19 @@ import trio
 
 from kafka_persist._kafka.checks import problems_of
 from kafka_persist.config import JournalConfig, StoreConfig
-from kafka_persist.driver import Ack, Driver, Fate, Log, LogReader, OffsetGone, Record, Scan, TopicSpec
+from kafka_persist.driver import (
+    SHORT_LOG_PATIENCE,
+    Ack,
+    Driver,
+    Fate,
+    Log,
+    LogRange,
+    LogReader,
+    OffsetGone,
+    Record,
+    Scan,
+    TopicSpec,
+)
 from kafka_persist.errors import (
     BrokerError,
     ConnectError,
@@ -114,6 +127,9 @@ class SimKafka(Driver):
         records, after = await self._read_some(log, begin, end)
         while after < end and self._size(records) < self._batch_bytes:
             more, after = await self._read_some(log, after, end)
+            if not more and after < end:
+                bounds = LogRange(bounds.start, after)  # the log is as short as it seems
+                break
             records = [*records, *more]
         return Scan(bounds, records, after)
 
@@ -140,12 +156,14 @@ class SimKafka(Driver):
         return topic is not None and topic.hidden
 
     async def read(self, log: Log, begin: int, stop: int) -> tuple[Sequence[Record], int]:
-        """The next records below `stop`, at least one unless there is none, and where they end."""
+        """The next records below `stop`, at least one unless the log ends below it, and where they end."""
         await trio.sleep(ROUND_TRIP)
         return await self._read_some(log, begin, stop)
 
     async def _read_some(self, log: Log, begin: int, stop: int) -> tuple[Sequence[Record], int]:
-        with trio.move_on_after(self.config.recovery_stall_timeout):
+        stall = self.config.recovery_stall_timeout
+        patience = trio.current_time() + min(SHORT_LOG_PATIENCE, stall / 2)
+        with trio.move_on_after(stall):
             while True:
                 found = await self._find(log)
                 if begin < found.start or begin > found.end:
@@ -157,7 +175,10 @@ class SimKafka(Driver):
                     after = end
                 if records or after >= stop:
                     return records, after
-                await found.wait_for_more()
+                if found.end < stop and trio.current_time() >= patience:
+                    return (), end
+                with trio.move_on_at(patience if found.end < stop else math.inf):
+                    await found.wait_for_more()
         raise RecoveryStalled(
             f"reading {log}: no progress for {self.config.recovery_stall_timeout:g} s (recovery-stall-timeout)"
         )
