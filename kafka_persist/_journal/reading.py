@@ -138,7 +138,7 @@ async def _read_on(
     end = bounds.end if stop is None else max(stop, bounds.end) if bounds.start > follower.position else stop
     check_range(follower.chain, bounds.start, bounds.end, str(log))
     _fold(follower, log, scan.records, bounds.start, on_counted)
-    if scan.next_offset < end:
+    if scan.next_offset < min(end, bounds.end):  # else the scan has all, or all of a log that is too short
         async with driver.open_reader(log, scan.next_offset) as reader:
             while records := await reader.read(end):
                 _fold(follower, log, records, bounds.start, on_counted)

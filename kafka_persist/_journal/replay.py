@@ -207,7 +207,7 @@ class Replayer:
             raise OffsetGone(f"{source.log} was cut at offset {scan.range.start} while it was read")
         if await self._deliver(scan.records, scan.range.start, send):
             return
-        if scan.next_offset < end:
+        if scan.next_offset < min(end, scan.range.end):  # else the log is too short
             async with source.driver.open_reader(source.log, scan.next_offset) as reader:
                 while records := await reader.read(end):
                     if await self._deliver(records, scan.range.start, send):

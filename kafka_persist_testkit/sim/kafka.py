@@ -124,13 +124,14 @@ class SimKafka(Driver):
         begin = max(bounds.start, bounds.end + start if start is not None and start < 0 else start or 0)
         if begin >= end or begin > bounds.end:
             return Scan(bounds, (), begin)
-        records, after = await self._read_some(log, begin, end)
+        records: list[Record] = []
+        after = begin
         while after < end and self._size(records) < self._batch_bytes:
             more, after = await self._read_some(log, after, end)
             if not more and after < end:
                 bounds = LogRange(bounds.start, after)  # the log is as short as it seems
                 break
-            records = [*records, *more]
+            records += more
         return Scan(bounds, records, after)
 
     def open_reader(self, log: Log, start: int) -> AbstractAsyncContextManager[LogReader]:
