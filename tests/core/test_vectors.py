@@ -9,11 +9,14 @@ import pytest
 from kafka_persist import errors
 from kafka_persist._core import cbor
 from kafka_persist._core.envelope import (
+    Claimant,
     Envelope,
     IdState,
     Kind,
+    decode_claimant,
     decode_entries,
     decode_envelope,
+    encode_claimant,
     encode_entry,
     encode_envelope,
     join_entries,
@@ -59,6 +62,8 @@ def test_a_stored_record_is_read(vector):
     assert found._replace(entries=b"") == header(vector)
     events = decode_entries(found, Untyped(), "t[0]@1")
     assert events == [expected(vector, entry) for entry in vector["entries"]]
+    if "claimant" in vector:
+        assert list(decode_claimant(found.entries, "t[0]@1")) == vector["claimant"]
 
 
 @of_each("records")
@@ -72,7 +77,8 @@ def test_a_record_is_written_like_this(vector):
         )
         for entry in vector["entries"]
     ]
-    record = header(vector)._replace(entries=join_entries(entries) if entries else b"")
+    claimant = encode_claimant(Claimant(*vector["claimant"])) if "claimant" in vector else b""
+    record = header(vector)._replace(entries=join_entries(entries) if entries else claimant)
     assert encode_envelope(record).hex() == vector["value"]
 
 

@@ -39,8 +39,13 @@ function journalRecord(value) {
     prev_offset: Number(prevOffset),
     prev_author: hex(prevAuthor),
     states: plain(states),
-    entries: entries.length ? decoder.decode(entries).map((entry) => entry.slice(0, 3).map(Number)) : [],
+    claimant: Number(kind) === 0 && entries.length ? claimant(decoder.decode(entries)) : null,
+    entries: Number(kind) === 1 ? decoder.decode(entries).map((entry) => entry.slice(0, 3).map(Number)) : [],
   }
+}
+
+function claimant([host, processId, timestamp]) {
+  return [host, Number(processId), Number(timestamp)]
 }
 
 function publishedEvent(value) {
