@@ -28,12 +28,14 @@ from ._journal.registry import Registry
 from ._journal.replay import Source, Window, served, streamed
 from ._journal.writing import Writing
 from ._lifecycle import Background, background
+from ._publishing.collision import Collisions
 from ._publishing.wiring import NoSink, Publishing, make_desk, make_mapping
 from .abc import Capability, Journal, ReplayChannel
 from .config import JournalConfig
 from .driver import Driver
 from .errors import (
     BrokerError,
+    CorruptRecord,
     StoreClosed,
     TopicMissing,
 )
@@ -149,11 +151,13 @@ class KafkaJournal(Journal):
         )
         self.publishing_statistics: Callable[[], PublishingStatistics] = self._desk.statistics
         self.sweep_at_start: Callable[[], Awaitable[None]] = self._desk.sweep_at_start
+        self._collisions = Collisions(driver, None if publishing is None else publishing.mapping)
         self._tools = Tools(
             driver=driver,
             spawn=tasks.spawn,
             max_record_bytes=min(config.max_record_bytes, driver.max_record_bytes),
             host=socket.gethostname() if config.host_name == "auto" else config.host_name,
+            check_new=self._collisions.check_new,
             on_stored=self._desk.on_stored,
         )
         self._writing = Writing(
@@ -194,12 +198,20 @@ class KafkaJournal(Journal):
         await self._driver.ensure_topics(specs)
 
     async def claim(self, persistence_id: str, writer: UUID) -> int:
-        """See `Journal.claim`; creates the id's topic if it is missing."""
+        """See `Journal.claim`; creates the id's topic if it is missing.
+
+        Raises:
+            PersistenceIdCollision: the id's topic is a user-defined topic.
+        """
         self._check_open()
         with self._ids.using(check_persistence_id(persistence_id)) as idlog:
+            self._collisions.check_name(idlog.log.topic)
             await self._driver.ensure_topics([self._layout.spec_of(idlog.log)])
             async with idlog.turn():
-                highest = await claim(idlog, writer.bytes)
+                try:
+                    highest = await claim(idlog, writer.bytes)
+                except CorruptRecord as error:
+                    raise await self._collisions.explained(idlog.log, error) from error.__cause__
             self._desk.claimed(idlog)
             return highest
 

@@ -29,8 +29,11 @@ async def claim(idlog: IdLog, writer: bytes) -> int:
     Raises:
         WriterFenced: other processes claimed or wrote again and again meanwhile.
         WriteOutcomeUnknown: the claim may or may not have landed.
+        PersistenceIdCollision: the topic is somebody else's.
     """
     await idlog.refresh()
+    if idlog.chain.head.offset < 0 and idlog.tools.check_new is not None:
+        await idlog.tools.check_new(idlog.log)
     for _ in range(CLAIM_ATTEMPTS):  # a lost one has read what came between: tried again at once it has the best chance
         claimant = Claimant(idlog.tools.host, os.getpid(), time.time_ns() // 1_000_000)
         envelope = rule.claim_envelope(idlog.chain, writer, idlog.published, encode_claimant(claimant))

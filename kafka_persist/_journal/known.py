@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
 
 import attrs
@@ -38,6 +38,7 @@ class Tools:
         max_record_bytes: the largest record, key included.
         host: this host's name for claims; "" if they do not tell it.
         recent_bytes: how much of a recovery is kept for the replay that follows.
+        check_new: refuses a log without records that must not become a journal; None: all may.
         on_stored: told of an id log and the writes of it that count; None if nothing is published.
     """
 
@@ -46,6 +47,7 @@ class Tools:
     max_record_bytes: int
     host: str = ""
     recent_bytes: int = RECENT_BYTES
+    check_new: Callable[[Log], Awaitable[None]] | None = None
     on_stored: Callable[..., None] | None = None
     _prefix: bytes = attrs.field(factory=lambda: uuid.uuid4().bytes, init=False)
     _numbers: Iterator[int] = attrs.field(factory=itertools.count, init=False)

@@ -18,6 +18,9 @@ Topics: TypeAlias = tuple[str, ...]
 MAX_TOPICS: Final = 100
 """Topics that one event may go to: each is a record more to write."""
 
+MAX_REMEMBERED: Final = 10_000
+"""Answers of the mapper that were found good."""
+
 _INTERNAL: Final = "__"
 
 
@@ -33,11 +36,16 @@ class Mapping:
     mapper: EventTopicMapper
     config: JournalConfig
     _good: set[Topics] = attrs.field(factory=set, init=False)
+    _named: set[str] = attrs.field(factory=set, init=False)
 
     @property
     def empty(self) -> bool:
         """Nothing is ever published."""
         return type(self.mapper) is EmptyEventTopicMapper
+
+    def has_named(self, topic: str) -> bool:
+        """Whether events went, or were to go, to this topic, as far as is remembered."""
+        return topic in self._named
 
     def topics_of(self, event: PersistentRepr, own_topic: str) -> Topics:
         """The topics of an event that is to be written or to be published.
@@ -75,8 +83,9 @@ class Mapping:
                 raise EventMappingFailed(f"{self._name} gave {printable(str(topic))}: {problem}")
         if len(set(topics)) < len(topics):
             raise EventMappingFailed(f"{self._name} gave a topic twice: {printable(', '.join(topics), 200)}")
-        if len(self._good) < 10_000:
+        if len(self._good) < MAX_REMEMBERED:
             self._good.add(topics)
+            self._named.update(topics)
         return topics
 
     def _problem(self, topic: object) -> str | None:

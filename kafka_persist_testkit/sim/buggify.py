@@ -191,6 +191,10 @@ class BuggifyDriver(Driver):
             raise ConnectError("creating topics failed, as was asked for")
         await self.inner.ensure_topics(specs)
 
+    async def partition_count(self, topic: str) -> int:
+        """See `Driver.partition_count`."""
+        return await self.inner.partition_count(topic)
+
     async def topic_names(self) -> Sequence[str]:
         """See `Driver.topic_names`."""
         return await self.inner.topic_names()

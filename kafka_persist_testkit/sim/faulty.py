@@ -173,6 +173,10 @@ class FaultyDriver(Driver):
         await self._reach(*(spec.name for spec in wanted))
         await self.inner.ensure_topics(wanted)
 
+    async def partition_count(self, topic: str) -> int:
+        """See `Driver.partition_count`."""
+        return await self.inner.partition_count(topic)
+
     async def topic_names(self) -> Sequence[str]:
         """See `Driver.topic_names`."""
         await self._reach()

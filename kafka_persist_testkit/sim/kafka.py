@@ -242,6 +242,12 @@ class SimKafka(Driver):
             if self.config.settings_policy == "refuse":
                 raise TopicSettingsRefused(f"topic {spec.name}: {problem}")
 
+    async def partition_count(self, topic: str) -> int:
+        """See `Driver.partition_count`."""
+        await trio.sleep(ROUND_TRIP)
+        found = self.broker.topics.get(topic)
+        return 1 if found is None else len(found.partitions)
+
     async def topic_names(self) -> Sequence[str]:
         """See `Driver.topic_names`."""
         await trio.sleep(ROUND_TRIP)
