@@ -94,7 +94,7 @@ class PersistentReprDecoder:
         """Return the events of a record; none if it does not count, or is no record of events.
 
         Raises:
-            UsageError: records before this one were left out.
+            UsageError: records between the last one and this one were left out.
             StoredDataError: the record is damaged, its data is unreadable, or the log's start was cut so that nothing
                 is certain.
         """
@@ -107,6 +107,12 @@ class PersistentReprDecoder:
             found = self._followed[log] = _Followed(Follower(chain), offset)
         if offset < found.follower.position:
             return []  # seen before
+        if offset > found.follower.position:
+            raise UsageError(
+                f"{where}: the records from offset {found.follower.position} on were left out, and whether this one counts "
+                "depends on them. Give a decoder every record, in order; where a deletion has cut the log meanwhile, begin "
+                "with a new decoder at the log's start"
+            )
         if not found.follower.take(offset, envelope, found.log_start, where):
             return []
         return decode_entries(envelope, self._serializer, where)

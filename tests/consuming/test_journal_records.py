@@ -72,3 +72,23 @@ def test_what_is_no_record():
     """Anything else in the topic is an error that says where."""
     with pytest.raises(CorruptRecord, match=r"a\[0\]@7"):
         PersistentReprDecoder().decode("a", 0, 7, b"x")
+
+
+@pytest.mark.parametrize(("seen", "rest"), [(1, ["one", "two", "three"]), (3, ["two", "three"])])
+def test_records_that_are_left_out(seen, rest):
+    """A hole is an error of its own, not a log that seems to be damaged."""
+    decoder, log = PersistentReprDecoder(), a_log()
+    payloads(decoder, log[:seen])
+    with pytest.raises(UsageError, match=f"from offset {seen} on were left out"):
+        decoder.decode("a", 0, seen + 1, log[seen + 1])
+    assert payloads(decoder, log, seen) == rest
+
+
+def test_records_that_are_left_out_behind_a_bookmark():
+    decoder, log = PersistentReprDecoder(), a_log()
+    payloads(decoder, log[:2])
+    resumed = PersistentReprDecoder()
+    resumed.resume("a", decoder.bookmark("a"), "a")
+    with pytest.raises(UsageError, match="from offset 2 on"):
+        resumed.decode("a", 0, 4, log[4])
+    assert payloads(resumed, log, 2) == ["two", "three"]
