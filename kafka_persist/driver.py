@@ -14,7 +14,6 @@ from contextlib import AbstractAsyncContextManager
 from typing import Final, NamedTuple
 
 import attrs
-import trio
 
 from .errors import JournalHeadLost, UnsupportedOperation
 
@@ -191,13 +190,15 @@ class Driver(abc.ABC):
         """
 
     async def partition_count(self, topic: str) -> int:
-        """Return how many partitions a topic has that was ensured; 1 (the default) if this driver cannot tell cheaply.
+        """Return how many partitions a topic has that was ensured; cheap.
 
         It is asked for ids that have no records yet: a topic with more partitions than a journal needs may be a
         user-defined one.
+
+        Raises:
+            UnsupportedOperation: this driver cannot tell.
         """
-        await trio.lowlevel.checkpoint()
-        return 1
+        raise UnsupportedOperation(f"{type(self).__name__} cannot tell how many partitions {topic} has")
 
     async def topic_names(self) -> Sequence[str]:
         """Return the names of all topics that this principal may see.

@@ -10,7 +10,15 @@ import attrs
 
 from .._core.event_format import decode_event
 from ..driver import Driver, Log
-from ..errors import CorruptRecord, PersistenceError, PersistenceIdCollision, StoredDataError, TopicMissing, printable
+from ..errors import (
+    CorruptRecord,
+    PersistenceError,
+    PersistenceIdCollision,
+    StoredDataError,
+    TopicMissing,
+    UnsupportedOperation,
+    printable,
+)
 from .mapping import Mapping
 from .sweep import first_value
 
@@ -43,7 +51,11 @@ class Collisions:
             PersistenceIdCollision: it has.
             BrokerError: the topic cannot be read.
         """
-        for partition in range(await self.driver.partition_count(log.topic)):
+        try:
+            count = await self.driver.partition_count(log.topic)
+        except UnsupportedOperation:
+            return  # noqa: ASYNC910 - the log was read just before
+        for partition in range(count):
             if partition != log.partition and await first_value(self.driver, Log(log.topic, partition)) is not None:
                 raise _refused(log.topic, f"there are records in its partition {partition}")
 
