@@ -52,6 +52,7 @@ from .errors import JournalTruncated as JournalTruncated
 from .errors import PayloadUnreadable as PayloadUnreadable
 from .errors import PersistenceError as PersistenceError
 from .errors import PersistenceIdCollision as PersistenceIdCollision
+from .errors import ProjectionFailed as ProjectionFailed
 from .errors import PublicationPending as PublicationPending
 from .errors import RecoveryStalled as RecoveryStalled
 from .errors import SequenceNrConflict as SequenceNrConflict

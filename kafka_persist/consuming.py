@@ -5,9 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from functools import partial
 from typing import Literal
 
 import trio
@@ -69,20 +68,22 @@ async def open_events(
         BrokerError: the broker did not answer, or refused.
     """
     names = _check(topics, group, on_undecodable, dead_letter_topic)
-    from ._kafka.consumers import open_event_reader, open_morgue
+    from ._kafka.consumers import open_event_reader
+    from ._kafka.dead_letters import SendDeadLetter, open_dead_letter_producer
 
     async with AsyncExitStack() as stack:
         specs = [
             TopicSpec(name, config.event_producer.partitions, config.event_topic_settings(), role="events")
             for name in names
         ]
-        bury: Callable[..., Awaitable[None]] | None = None
+        send_dead_letter: SendDeadLetter | None = None
         if dead_letter_topic is not None:
-            bury = await stack.enter_async_context(open_morgue(config, dead_letter_topic))
+            send_dead_letter = await stack.enter_async_context(open_dead_letter_producer(config, dead_letter_topic))
         reader = await stack.enter_async_context(open_event_reader(config, specs, group=group, start=start))
         tasks = await stack.enter_async_context(background("the event stream"))
-        stream = EventStream(reader, EventDecoder(serializer), policy=on_undecodable, bury=bury)
-        await stream.in_thread(partial(reader.subscribe, names))
+        stream = EventStream(reader, EventDecoder(serializer), policy=on_undecodable, send_dead_letter=send_dead_letter)
+        reader.subscribe(names)
+        tasks.spawn(reader.place)
         tasks.spawn(stream.run)
         yield stream
         stream.finish()

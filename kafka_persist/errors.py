@@ -100,6 +100,24 @@ class EvolveFailed(UsageError):  # noqa: N818
     """
 
 
+class ProjectionFailed(UsageError):  # noqa: N818 - named as the state, like `EvolveFailed`
+    """A projection's function, or its store, raised while events were applied; that exception is the cause.
+
+    Nothing of the batch was stored: the read model stands where it stood before it.
+
+    Attributes:
+        partition: the event's partition of `topic`; None, like all of these, if the store did not say which event it was.
+        sequence_nr: the event's number.
+    """
+
+    certain = "Nothing of the batch was stored; the read model and its positions are as they were before it."
+    next_step = (
+        "Mend the function (or the store) for the event that the message names; the projection then goes on with it."
+    )
+    partition: int | None = None
+    sequence_nr: int | None = None
+
+
 class EventRejected(UsageError, ValueError):  # noqa: N818
     """The journal certainly did not store these events (too large, not serializable); the entity goes on.
 

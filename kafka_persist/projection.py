@@ -16,7 +16,7 @@ import abc
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import attrs
 import trio
@@ -25,14 +25,16 @@ from ._consuming.decoding import EventDecoder
 from ._consuming.stream import ReceivedEvent, received
 from .config import JournalConfig
 from .driver import Log, TopicSpec
-from .errors import JournalHeadLost, UsageError
+from .errors import JournalHeadLost, PersistenceError, ProjectionFailed, RecoveryStalled, UsageError, printable
 from .naming import is_legal_topic_name
 from .serialization import Serializer
 
 if TYPE_CHECKING:
     from ._kafka.group import EventReader, RawEvent
 
-__all__ = ["Lag", "Projection", "ProjectionStore", "open_projection"]
+__all__ = ["Lag", "Projection", "ProjectionStore", "apply_failed", "open_projection"]
+
+T = TypeVar("T")
 
 BATCH: Final = 500
 """Events in one transaction at most."""
@@ -58,7 +60,8 @@ class ProjectionStore(abc.ABC):
             How many events changed the read model.
 
         Raises:
-            Exception: whatever the user's function raised; nothing of the batch was stored.
+            Exception: whatever the user's function raised; nothing of the batch was stored. The projection raises it as
+                the cause of a `ProjectionFailed`; a store that raises `apply_failed` itself names the event.
         """
 
     def advance(self, positions: Mapping[tuple[str, int], int]) -> None:  # noqa: B027 - a store may do without
@@ -115,19 +118,26 @@ async def open_projection(
     settings = config.event_topic_settings()
     specs = [TopicSpec(name, config.event_producer.partitions, settings, role="events") for name in names]
     async with open_event_reader(config, specs, start="earliest") as reader:
-        yield Projection(reader, names, store, EventDecoder(serializer))
+        yield Projection(reader, names, store, EventDecoder(serializer), stall_seconds=config.recovery_stall_timeout)
 
 
 class Projection:
     """Applies published events to a store; opened by `open_projection`, used by one task."""
 
     def __init__(
-        self, reader: EventReader, topics: Sequence[str], store: ProjectionStore, decoder: EventDecoder
+        self,
+        reader: EventReader,
+        topics: Sequence[str],
+        store: ProjectionStore,
+        decoder: EventDecoder,
+        *,
+        stall_seconds: float,
     ) -> None:
         self._reader = reader
         self._topics = topics
         self._store = store
         self._decoder = decoder
+        self._stall_seconds = stall_seconds
         self._limiter = trio.CapacityLimiter(1)
         self._next: dict[Log, int] | None = None
         self._passed: dict[tuple[str, int], int] = {}
@@ -154,20 +164,34 @@ class Projection:
             StoredDataError: a value cannot be decoded; everything before it was applied.
             JournalHeadLost: events were removed from a topic (retention) before they were applied: `rebuild`, or
                 restore the topic.
-            BrokerError: the broker did not answer, or refused.
-            Exception: what the store or the user's function raised; the batch was not applied.
+            ConnectError, BrokerError: the broker did not answer, or refused.
+            RecoveryStalled: no record came for ``recovery_stall_timeout``, and there are more.
+            ProjectionFailed: the store or the user's function raised; the batch was not applied.
+
+        Cancellation: a batch is applied completely or not at all.
         """
-        ends = await self._in_thread(partial(self._reader.ends, list(await self._positions())))
-        while not _reached(await self._positions(), ends):
-            await self._step()
+        ends = await self._look_up(partial(self._reader.ends, list(await self._positions())))
+        moved = trio.current_time()
+        while not _reached(positions := await self._positions(), ends):
+            if await self._step():
+                moved = trio.current_time()
+            elif trio.current_time() > moved + self._stall_seconds:
+                raise self._stalled(positions, ends)
         await self._advance()
+
+    def _stalled(self, positions: Mapping[Log, int], ends: Mapping[Log, int]) -> RecoveryStalled:
+        log, end = next((log, end) for log, end in ends.items() if positions[log] < end)
+        return RecoveryStalled(
+            f"{log} has records up to {end}, and the read model has read up to {positions[log]}; no progress for "
+            f"{self._stall_seconds:g} s (recovery-stall-timeout). Is the partition's leader reachable?"
+        ).about(topic=log.topic, offset=positions[log])
 
     async def rebuild(self) -> None:
         """Empty the read model, then apply everything from the beginning of the topics.
 
         Raises: as `catch_up`.
         """
-        await self._in_thread(self._store.clear)
+        await self._in_store(self._store.clear)
         self._next = None
         await self.catch_up()
 
@@ -175,25 +199,25 @@ class Projection:
         """How far the stored positions are behind the ends of the topics.
 
         Raises:
-            BrokerError: the broker did not answer.
+            ConnectError, BrokerError: the broker did not answer, or refused.
         """
         positions = dict(await self._positions())
-        ends: dict[Log, int] = await self._in_thread(partial(self._reader.ends, positions))
+        ends = await self._look_up(partial(self._reader.ends, positions))
         behind = {(log.topic, log.partition): end - positions[log] for log, end in ends.items()}
         return Lag(sum(behind.values()), behind)
 
     async def _positions(self) -> dict[Log, int]:
-        """Where to read on, as the store says; the first call assigns the partitions."""
+        """Where to read on, as the store says; the first call, and each one after a failure, assigns the partitions."""
         await trio.lowlevel.checkpoint()
-        found = self._next
-        if found is None:
-            found = self._next = await self._in_thread(self._assign)
-        return found
+        if self._next is None:
+            self._next = await self._assign()
+        return self._next
 
-    def _assign(self) -> dict[Log, int]:
-        known = self._store.positions()
+    async def _assign(self) -> dict[Log, int]:
+        known = await self._in_store(self._store.positions)
+        logs = await self._look_up(partial(self._reader.partitions_of, self._topics))
         found: dict[Log, int] = {}
-        for log, start in self._reader.starts(self._reader.partitions_of(self._topics)).items():
+        for log, start in (await self._look_up(partial(self._reader.starts, logs))).items():
             found[log] = known.get((log.topic, log.partition), start)
             if found[log] < start:
                 raise JournalHeadLost(
@@ -203,25 +227,33 @@ class Projection:
         self._reader.assign(found)
         return found
 
-    async def _step(self) -> None:
-        """Read what has come, and apply it."""
+    async def _step(self) -> bool:
+        """Read what has come, and apply it; False if nothing came."""
         positions = await self._positions()
-        records: Sequence[RawEvent] = await self._in_thread(partial(self._reader.read, wanted=True))
+        try:
+            return await self._apply_next(positions)
+        except BaseException:
+            self._next = None  # what was taken from the client may not be applied: it is read again
+            raise
+
+    async def _apply_next(self, positions: dict[Log, int]) -> bool:
+        records = await self._reader.read(wanted=True)
         fresh = [record for record in records if record.offset >= positions[record.log]]
         for start in range(0, len(fresh), BATCH):
             await self._apply(fresh[start : start + BATCH], positions)
-        for log, end in self._reader.ends_reached.items():
-            if end > positions[log]:  # behind the last event are ends of transactions
-                positions[log] = self._passed[log.topic, log.partition] = end
+        passed = {log: end for log, end in self._reader.ends_reached.items() if end > positions[log]}
+        for log, end in passed.items():  # behind the last event are ends of transactions
+            positions[log] = self._passed[log.topic, log.partition] = end
         if not records:
             await self._advance()
+        return bool(fresh or passed)
 
     async def _advance(self) -> None:
         """Note in the store what was passed and brought no event; not for each batch: it is a transaction of its own."""
         await trio.lowlevel.checkpoint()
         passed, self._passed = self._passed, {}
         if passed:
-            await self._in_thread(partial(self._store.advance, passed))
+            await self._in_store(partial(self._store.advance, passed))
 
     async def _apply(self, records: Sequence[RawEvent], positions: dict[Log, int]) -> None:
         await trio.lowlevel.checkpoint()
@@ -233,20 +265,47 @@ class Projection:
             except Exception as error:  # noqa: BLE001 - raised again behind what came before it
                 failure = error
                 break
-        try:
-            if events:
-                done: int = await self._in_thread(partial(self._store.apply, events))
-                self.applied += done
-                positions.update({Log(event.topic, event.partition): event.offset + 1 for event in events})
-        except BaseException:
-            self._next = None  # read again what was not applied
-            raise
+        if events:
+            self.applied += await self._apply_events(events)
+            positions.update({Log(event.topic, event.partition): event.offset + 1 for event in events})
         if failure is not None:
-            self._next = None
             raise failure
 
-    async def _in_thread(self, sync_fn: Callable[[], Any]) -> Any:
+    async def _apply_events(self, events: Sequence[ReceivedEvent]) -> int:
+        try:
+            return await self._in_store(partial(self._store.apply, events))
+        except PersistenceError:
+            raise
+        except Exception as error:
+            if len(events) == 1:
+                raise apply_failed(events[0], error) from error
+            raise ProjectionFailed(
+                f"the store failed for a batch of {len(events)} events, the first one {_place(events[0])}: "
+                f"{type(error).__name__}: {printable(str(error), 200)}. Nothing of the batch was applied"
+            ) from error
+
+    async def _look_up(self, question: Callable[[], T]) -> T:
+        """Ask the brokers, in a thread that is left behind by a cancellation and ends by its own time limit."""
+        return await self._reader.look_up(question)
+
+    async def _in_store(self, sync_fn: Callable[[], T]) -> T:
+        """Call the store, in a thread, to its end: a transaction is not left in the middle."""
         return await trio.to_thread.run_sync(sync_fn, limiter=self._limiter)
+
+
+def apply_failed(event: ReceivedEvent, error: Exception) -> ProjectionFailed:
+    """The error for an event that could not be applied; raise it ``from error``."""
+    failed = ProjectionFailed(
+        f"{_place(event)} could not be applied: {type(error).__name__}: {printable(str(error), 200)}. Nothing of its batch "
+        "was applied"
+    )
+    failed.partition, failed.sequence_nr = event.partition, event.sequence_nr
+    return failed.about(event.persistence_id, event.topic, event.offset)
+
+
+def _place(event: ReceivedEvent) -> str:
+    number = f"event {event.sequence_nr} of {printable(event.persistence_id)}"
+    return f"{number} ({event.topic}[{event.partition}]@{event.offset})"
 
 
 def _reached(positions: Mapping[Log, int], ends: Mapping[Log, int]) -> bool:

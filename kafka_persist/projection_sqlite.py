@@ -8,7 +8,7 @@ from types import TracebackType
 
 from .consuming import ReceivedEvent
 from .errors import UsageError
-from .projection import ProjectionStore
+from .projection import ProjectionStore, apply_failed
 
 __all__ = ["SqliteProjectionStore"]
 
@@ -65,7 +65,12 @@ class SqliteProjectionStore(ProjectionStore):
         return {(topic, partition): offset for topic, partition, offset in rows}
 
     def apply(self, events: Sequence[ReceivedEvent]) -> int:
-        """See `ProjectionStore.apply`."""
+        """See `ProjectionStore.apply`.
+
+        Raises:
+            ProjectionFailed: the function raised; the transaction was rolled back.
+            UsageError: another process writes to the same read model.
+        """
         with self._transaction():
             return sum(self._apply_one(event) for event in events)
 
@@ -78,7 +83,10 @@ class SqliteProjectionStore(ProjectionStore):
         )
         if fresh.rowcount == 0:
             return False
-        self._apply(self._connection, event)
+        try:
+            self._apply(self._connection, event)
+        except Exception as error:
+            raise apply_failed(event, error) from error
         return True
 
     def _advance(self, event: ReceivedEvent) -> None:

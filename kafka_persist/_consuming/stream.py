@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import attrs
@@ -29,6 +28,9 @@ OnUndecodable: TypeAlias = Literal["stop", "skip", "dead-letter"]
 
 BUFFERED: Final = 1_000
 """Events that wait for the program; librdkafka holds more, up to ``queued.max.messages.kbytes``."""
+
+RESUME_BELOW: Final = BUFFERED // 2
+"""A pause throws away what the client has fetched ahead, so there is not one for each event."""
 
 
 @attrs.frozen(kw_only=True)
@@ -101,19 +103,19 @@ class EventStream(trio.abc.ReceiveChannel[ReceivedEvent]):
         decoder: EventDecoder,
         *,
         policy: OnUndecodable,
-        bury: Callable[[RawEvent, str], Awaitable[None]] | None,
+        send_dead_letter: Callable[[RawEvent, str], Awaitable[None]] | None,
     ) -> None:
         self.failure: Exception | None = None
         self._reader = reader
         self._decoder = decoder
         self._policy = policy
-        self._bury = bury
+        self._send_dead_letter = send_dead_letter
         self._buffer: deque[RawEvent] = deque()
         self._current: RawEvent | None = None
         self._arrived = trio.Event()
         self._receiving = self._closed = False
         self._received = self._undecodable = 0
-        self._limiter = trio.CapacityLimiter(1)
+        self._full = False
 
     def __repr__(self) -> str:
         return f"<EventStream {self.statistics()}>"
@@ -182,8 +184,8 @@ class EventStream(trio.abc.ReceiveChannel[ReceivedEvent]):
         return event
 
     async def _leave_out(self, raw: RawEvent, error: StoredDataError) -> None:
-        if self._bury is not None:
-            await self._bury(raw, str(error))
+        if self._send_dead_letter is not None:
+            await self._send_dead_letter(raw, str(error))
         _log.warning("left out (%s): %s", self._policy, error)
         self._undecodable += 1
         if self._buffer and self._buffer[0] is raw:
@@ -198,11 +200,13 @@ class EventStream(trio.abc.ReceiveChannel[ReceivedEvent]):
 
     # --- the polling task ----------------------------------------------------------------------------------------
 
+    @trio.lowlevel.enable_ki_protection  # an interrupt in here would lose events, or the group's place
     async def run(self) -> None:
         """Poll until cancelled; a failure is raised at the receiver."""
         try:
             while True:
-                events = await self.in_thread(partial(self._reader.read, wanted=len(self._buffer) < BUFFERED))
+                self._full = len(self._buffer) >= (RESUME_BELOW if self._full else BUFFERED)
+                events = await self._reader.read(wanted=not self._full)
                 if events:
                     self._buffer.extend(events)
                     self._arrived.set()
@@ -210,10 +214,6 @@ class EventStream(trio.abc.ReceiveChannel[ReceivedEvent]):
             self.failure = error
         finally:
             self._arrived.set()
-
-    async def in_thread(self, sync_fn: Callable[[], Any]) -> Any:
-        """Run a blocking call of the reader; one at a time."""
-        return await trio.to_thread.run_sync(sync_fn, limiter=self._limiter)
 
     async def aclose(self) -> None:
         """Close; idempotent. Leaving the block of `open_events` does it."""

@@ -1,42 +1,71 @@
 """A consumer of user-defined topics: a member of a group, or with positions of its own.
 
-`EventReader` blocks, and each call runs in a worker thread, one at a time. It is polled all the time, also while the
-program is slow: partitions are then paused, so the group knows that the member lives, and memory stays bounded.
+Theory of operation
+===================
 
-Positions are committed for what the program has *finished*, never for what was fetched. When partitions are taken away
-the finished positions are committed first, inside librdkafka's callback, so that the next owner begins there. What is
-fetched and not finished then belongs to nobody here: each record carries the number of its assignment, and records of
-an older one are neither handed out nor committed.
+The client is polled on Trio's thread, when librdkafka's descriptor says that there is something (`wakeup`), and all the
+time: also while the program is slow. Partitions are then paused, so the group knows that the member lives, and memory
+stays bounded.
 
-The ends of transactions take up offsets and bring no record. Where a partition's end was reached, the position behind them
-is what counts as reached, and as finished once all records before it are: a committed position in front of such a marker
-would be lost when retention removes it.
+Callbacks (rebalances, answers to commits) run inside that poll. They only note what happened and answer the group with what
+is known, which takes no time. They ask the client nothing that waits, and let no exception out: it is kept, and `read`
+raises it. Three things follow:
+
+* *Where a new partition begins* is looked up outside, by `place`, with another client (`lookups`). The group gets an empty
+  assignment at once; the partitions are added when their positions are known. No answer is never "no position".
+* *Positions are committed asynchronously.* They count as committed when the answer says so. When partitions are taken away,
+  the finished positions are handed to the client before the partitions are given up: both go to the coordinator over one
+  connection, in this order, before the group assigns the partitions to somebody else. If the commit fails all the same, the
+  next owner repeats events: at least once is the promise. A commit that comes too late is refused for its generation.
+* *Leaving* waits for the answer to the last commit, within a deadline, and then closes the client in a thread.
+
+Positions are committed for what the program has *finished*, never for what was fetched. What is fetched and not finished
+when a partition goes belongs to nobody here: each record carries the number of its assignment, and records of an older one
+are neither handed out nor committed.
 
 librdkafka is told to fail where a position is no longer in the log (``auto.offset.reset=error``): events that retention
-removed before they were read must not go missing in silence. Where a group begins is decided here, in `_assigned`.
+removed before they were read must not go missing in silence. Where a group begins is decided here, in `_begin`.
 """
 
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final, Literal, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, Final, Literal, NamedTuple, TypeVar
 
+import trio
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from ..driver import Log
-from .errors import UNREACHABLE, broker_error, describe, error_in
-from .offsets import ends_of, starts_of
+from ..errors import PersistenceError
+from .closing import close_client
+from .errors import UNREACHABLE, broker_error, describe, error_in, translated
+from .lookups import Lookups, partitions_of
+from .offsets import committed_of, ends_of, starts_of
+from .positions import Positions
+from .wakeup import Waiting, wait_on
+
+T = TypeVar("T")
 
 _log = logging.getLogger("kafka_persist.consuming")
 
-POLL_SECONDS: Final = 0.1
-COMMIT_SECONDS: Final = 1.0
-"""How often finished positions are committed; a crash repeats what was finished since."""
+LEAVING_SECONDS: Final = 5.0
+"""How long leaving waits for the answer to the last commit."""
+
+LEAVING_CANCELLED_SECONDS: Final = 0.4
+"""The same after a cancellation: a broker that is there has answered by then."""
 
 LOOKUP_SECONDS: Final = 10.0
-BATCH: Final = 500
+LOOKUPS: Final = 4
+"""Threads with look-ups, those included whose caller has left; more wait for one of these."""
+
+PAUSE_SECONDS: Final = 0.2
+"""Between two attempts to look positions up, or to commit the last ones."""
+
+BATCH: Final = 100
+"""Records that are taken at once: other tasks run in between."""
 
 
 class RawEvent(NamedTuple):
@@ -50,22 +79,25 @@ class RawEvent(NamedTuple):
 
 
 class EventReader:
-    """One consumer; see the module."""
+    """One consumer; see the module. Made in a worker thread, and closed in one."""
 
     def __init__(self, config: Mapping[str, Any], *, start: Literal["earliest", "latest"]) -> None:
-        self._consumer = Consumer({**config, "enable.partition.eof": True})
+        self._consumer = Consumer({**config, "enable.partition.eof": True, "on_commit": self._answered})
+        self._lookups = Lookups(config)
+        self._limiter = trio.CapacityLimiter(LOOKUPS)
+        self._waiting: Waiting | None = None
         self._start = OFFSET_BEGINNING if start == "earliest" else OFFSET_END
         self._owned: dict[Log, int] = {}
+        self._placed: set[Log] = set()
+        self._unplaced = trio.Event()
         self._assignments = 0
-        self._finished: dict[Log, int] = {}
-        self._committed: dict[Log, int] = {}
-        self._last: dict[Log, int] = {}
-        self._ends: dict[Log, int] = {}
-        self._committed_at = time.monotonic()
-        self._paused = False
+        self._progress = Positions(lambda offsets: self._consumer.commit(offsets=list(offsets)))
+        self._paused: set[Log] = set()
+        self._failure: Exception | None = None
         self._group = False
+        self._closing = False
 
-    # --- from Trio's thread --------------------------------------------------------------------------------------
+    # --- what is read --------------------------------------------------------------------------------------------
 
     def owns(self, event: RawEvent) -> bool:
         """Whether the record's partition has stayed here since it was fetched."""
@@ -74,169 +106,274 @@ class EventReader:
     def finish(self, event: RawEvent) -> None:
         """The program is done with this record and with all before it in its partition."""
         if self.owns(event):
-            self._finished[event.log] = event.offset + 1
+            self._progress.finish(event.log, event.offset)
 
     @property
     def partitions(self) -> Sequence[Log]:
         """What is read here now."""
-        return list(self._owned)
+        return [log for log in self._owned if log in self._placed]
 
     @property
     def ends_reached(self) -> Mapping[Log, int]:
         """Ends of partitions that were reached: no record below them is still to come. Read it between two `read`."""
-        return self._ends
-
-    # --- in a worker thread --------------------------------------------------------------------------------------
+        return self._progress.ends
 
     def subscribe(self, topics: Sequence[str]) -> None:
-        """Join the group."""
+        """Join the group; `place` must run, and `read` be called all the time."""
         self._group = True
         self._consumer.subscribe(list(topics), on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost)
 
     def assign(self, positions: Mapping[Log, int]) -> None:
         """Read these partitions from these offsets on, in no group."""
         self._take(positions)
+        self._placed.update(positions)
+        self._paused.clear()
         self._consumer.assign([TopicPartition(log.topic, log.partition, at) for log, at in positions.items()])
 
+    # --- looking up ----------------------------------------------------------------------------------------------
+
+    async def look_up(self, question: Callable[[], T]) -> T:
+        """Call one of the following, which block, in a thread.
+
+        Raises:
+            PersistenceError: as `question`.
+
+        Cancellation: the caller leaves at once; the thread ends by the question's own time limit.
+        """
+        return await trio.to_thread.run_sync(question, abandon_on_cancel=True, limiter=self._limiter)
+
     def partitions_of(self, topics: Iterable[str]) -> Sequence[Log]:
-        """All partitions of the topics.
+        """All partitions of the topics; blocks.
 
         Raises:
             PersistenceError: the broker did not answer, or a topic is missing.
         """
-        found: list[Log] = []
-        for topic in topics:
-            try:
-                metadata = self._consumer.list_topics(topic, timeout=LOOKUP_SECONDS).topics[topic]
-            except KafkaException as exception:
-                raise broker_error(error_in(exception), f"looking for topic {topic}") from None
-            if metadata.error is not None:
-                raise broker_error(metadata.error, f"looking for topic {topic}")
-            found.extend(Log(topic, partition) for partition in sorted(metadata.partitions))
-        return found
+        return self._lookups.ask(lambda client: partitions_of(client, topics, LOOKUP_SECONDS))
 
     def starts(self, logs: Iterable[Log]) -> dict[Log, int]:
-        """The first offset of each partition.
+        """The first offset of each partition; blocks.
 
         Raises:
             PersistenceError: a broker did not answer.
         """
-        return self._look_up(starts_of, logs)
+        with translated("looking up where user-defined topics begin"):
+            return self._lookups.ask(lambda client: starts_of(client, logs, LOOKUP_SECONDS))
 
     def ends(self, logs: Iterable[Log]) -> dict[Log, int]:
-        """The end of each partition now. Raises as `starts`."""
-        return self._look_up(ends_of, logs)
+        """The end of each partition now; blocks. Raises as `starts`."""
+        with translated("looking up where user-defined topics end"):
+            return self._lookups.ask(lambda client: ends_of(client, logs, LOOKUP_SECONDS))
 
-    def _look_up(
-        self, ask: Callable[[Consumer, Iterable[Log], float], dict[Log, int]], logs: Iterable[Log]
-    ) -> dict[Log, int]:
-        try:
-            return ask(self._consumer, logs, LOOKUP_SECONDS)
-        except KafkaException as exception:
-            raise broker_error(error_in(exception), "looking up the offsets of user-defined topics") from None
+    def _committed(self, logs: Iterable[Log]) -> dict[Log, int | None]:
+        """The group's committed positions, None where there is none; blocks. Raises as `starts`."""
+        with translated("looking up the positions of the group"):
+            return self._lookups.ask(lambda client: committed_of(client, logs, LOOKUP_SECONDS))
 
-    def read(self, *, wanted: bool) -> list[RawEvent]:
+    # --- reading -------------------------------------------------------------------------------------------------
+
+    async def read(self, *, wanted: bool) -> list[RawEvent]:
         """Take what has come; wait shortly for the first record. Without `wanted` only the group is served.
 
         Raises:
             PersistenceError: an error that waiting does not heal.
+            Exception: what went wrong in a callback.
+
+        Cancellation: no record is lost.
         """
-        self._pause(not wanted)
-        try:
-            first = self._consumer.poll(POLL_SECONDS)
-            messages = [] if first is None else [first, *self._consumer.consume(BATCH, 0)]
-        except KafkaException as exception:  # raised in a callback of a rebalance
-            raise broker_error(error_in(exception), "joining the group") from None
-        self._commit_sometimes()
+        self._pause(paused=not wanted)
+        messages = await self._poll()
+        if self._failure is not None:
+            raise self._failure
+        if self._group:
+            self._progress.commit_sometimes()
         return [event for message in messages if (event := self._event(message)) is not None]
+
+    async def _poll(self) -> list[Message]:
+        """Take what has come, and let callbacks run; what they left to be done elsewhere is started here."""
+        if self._waiting is None:
+            self._waiting = wait_on(self._consumer, "consumer")
+        with translated("reading user-defined topics"):
+            messages = await self._waiting.poll(self._consume)
+        if len(self._placed) < len(self._owned):
+            self._unplaced.set()
+        return messages
+
+    @trio.lowlevel.enable_ki_protection
+    def _consume(self, seconds: float) -> list[Message]:
+        """Protected, because what the client hands over in here would get lost by an exception."""
+        return self._consumer.consume(BATCH, seconds)
 
     def _event(self, message: Message) -> RawEvent | None:
         log = Log(message.topic() or "", -1 if message.partition() is None else message.partition())  # type: ignore[arg-type]
         error, offset = message.error(), message.offset()
         if error is not None:
-            if error.code() == KafkaError._PARTITION_EOF:
-                assert offset is not None
-                self._ends[log] = offset
-                return None
-            if error.code() in UNREACHABLE or error.retriable():
-                _log.debug("reading %s: %s", log, describe(error))
-                return None
-            raise broker_error(error, f"reading {log}")
+            self._note_error(log, error, offset)
+            return None
         assert offset is not None
-        self._last[log] = offset
+        self._progress.fetched(log, offset)
         return RawEvent(log, offset, message.key(), message.value(), self._owned.get(log, -1))
 
-    def _pause(self, paused: bool) -> None:
-        """Stop or go on fetching; newly assigned partitions are not paused, so a pause is repeated."""
-        if not paused and not self._paused:
-            return
-        partitions = [TopicPartition(log.topic, log.partition) for log in self._owned]
-        (self._consumer.pause if paused else self._consumer.resume)(partitions)
-        self._paused = paused
+    def _note_error(self, log: Log, error: KafkaError, offset: int | None) -> None:
+        """A message without a record.
 
-    # --- positions -----------------------------------------------------------------------------------------------
+        Raises:
+            PersistenceError: waiting does not heal it.
+        """
+        if error.code() == KafkaError._PARTITION_EOF:
+            assert offset is not None
+            self._progress.end_reached(log, offset)
+        elif error.code() == KafkaError._MAX_POLL_EXCEEDED:  # the member joins again by itself
+            _log.warning(
+                "the event loop stood still for too long, and the group took the partitions: %s", describe(error)
+            )
+        elif error.code() in UNREACHABLE or error.retriable():
+            _log.debug("reading %s: %s", log, describe(error))
+        else:
+            raise broker_error(error, f"reading {log}")
+
+    def _pause(self, *, paused: bool) -> None:
+        """Stop fetching, also from partitions that came later, or go on."""
+        change = self._placed - self._paused if paused else self._paused
+        if not change:
+            return
+        partitions = [TopicPartition(log.topic, log.partition) for log in change]
+        if paused:
+            self._consumer.pause(partitions)
+            self._paused |= change
+        else:
+            self._consumer.resume(partitions)
+            self._paused = set()
+
+    # --- partitions come and go ----------------------------------------------------------------------------------
 
     def _take(self, logs: Iterable[Log]) -> None:
         self._assignments += 1
         for log in logs:
-            self._last.pop(log, None)
-            self._ends.pop(log, None)
-        self._owned.update(dict.fromkeys(logs, self._assignments))
+            self._progress.begin(log)
+            self._owned[log] = self._assignments
 
-    def _give(self, partitions: Iterable[TopicPartition]) -> None:
+    def _give(self, partitions: Iterable[TopicPartition]) -> list[TopicPartition]:
+        """Forget the partitions; return those that the client reads."""
+        placed: list[TopicPartition] = []
         for each in partitions:
             log = Log(each.topic, each.partition)
+            if log in self._placed:
+                placed.append(TopicPartition(log.topic, log.partition))
+            self._progress.begin(log)
             self._owned.pop(log, None)
-            self._finished.pop(log, None)
-            self._committed.pop(log, None)
+            self._placed.discard(log)
+            self._paused.discard(log)
+        return placed
+
+    @contextmanager
+    def _kept(self) -> Iterator[None]:
+        """Keep a callback's exception for `read`: it must not get into the client's code."""
+        try:
+            yield
+        except KafkaException as exception:
+            self._fail(broker_error(error_in(exception), "taking part in the group"))
+        except Exception as error:  # noqa: BLE001 - whatever it is, `read` raises it
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        self._failure = self._failure or error
 
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        """Begin at the committed positions; where there is none, at the configured end."""
-        known = consumer.committed(partitions, timeout=LOOKUP_SECONDS) if partitions else []
-        for each in known:
-            if each.offset < 0:
-                each.offset = self._start
-        self._take([Log(each.topic, each.partition) for each in known])
-        consumer.incremental_assign(known)
+        """Tell the group yes; `place` finds out where to begin, and lets the client read then."""
+        with self._kept():
+            if not self._closing:
+                self._take([Log(each.topic, each.partition) for each in partitions])
+            consumer.incremental_assign([])
 
     def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        self.commit(wait=True)
-        self._give(partitions)
-        consumer.incremental_unassign(partitions)
+        with self._kept():
+            if not self._closing:  # then nobody is left who could have finished anything since the last commit
+                self._progress.commit()
+            consumer.incremental_unassign(self._give(partitions))
 
     def _lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        self._give(partitions)
-        consumer.incremental_unassign(partitions)
+        with self._kept():
+            consumer.incremental_unassign(self._give(partitions))
 
-    def _commit_sometimes(self) -> None:
-        if time.monotonic() - self._committed_at >= COMMIT_SECONDS:
-            self.commit(wait=False)
+    async def place(self) -> None:
+        """Find out where newly assigned partitions begin, and let the client read them; a task beside the one that reads.
 
-    def commit(self, *, wait: bool) -> None:
-        """Commit what is finished."""
-        self._committed_at = time.monotonic()
-        finished = self._finished.copy()  # one step: Trio's thread may add to it at any time
-        finished = {log: self._behind_markers(log, offset) for log, offset in finished.items()}
-        new = {log: offset for log, offset in finished.items() if self._committed.get(log) != offset}
-        if not new or not self._group:
-            return
-        offsets = [TopicPartition(log.topic, log.partition, offset) for log, offset in new.items()]
-        self._committed.update(new)
-        try:
-            if wait:
-                self._consumer.commit(offsets=offsets, asynchronous=False)
+        What cannot be looked up now is asked again; what never can is raised by `read`.
+        """
+        failures = 0
+        while True:
+            await self._unplaced.wait()
+            self._unplaced = trio.Event()
+            wanted = {log: number for log, number in self._owned.copy().items() if log not in self._placed}
+            if not wanted:
+                continue
+            try:
+                positions = await self.look_up(partial(self._committed, list(wanted)))
+                self._begin({log: at for log, at in positions.items() if self._owned.get(log) == wanted[log]})
+            except PersistenceError as error:
+                if not error.retriable:
+                    self._fail(error)
+                    return
+                _log.log(logging.DEBUG if failures else logging.WARNING, "asked again: %s", error)
+                failures += 1
+                await trio.sleep(PAUSE_SECONDS)
+                self._unplaced.set()
             else:
-                self._consumer.commit(offsets=offsets)
-        except KafkaException as exception:  # the group moves on; the next owner repeats what is not committed
-            _log.warning("positions were not committed: %s", describe(error_in(exception)))
+                failures = 0
 
-    def _behind_markers(self, log: Log, offset: int) -> int:
-        """The end of the partition, if everything that was fetched up to there is finished."""
-        return max(offset, self._ends.get(log, 0)) if self._last.get(log) == offset - 1 else offset
+    def _begin(self, positions: Mapping[Log, int | None]) -> None:
+        """Begin at the committed positions; where there is none, at the configured end.
+
+        Raises:
+            BrokerError: the client refused.
+        """
+        begin = [
+            TopicPartition(log.topic, log.partition, self._start if position is None else position)
+            for log, position in positions.items()
+        ]
+        if not begin:
+            return
+        with translated("beginning to read user-defined topics"):
+            self._consumer.incremental_assign(begin)
+            self._consumer.resume(begin)  # a pause may have outlasted an earlier assignment
+        self._placed.update(positions)
+
+    def _answered(self, error: KafkaError | None, partitions: Iterable[TopicPartition]) -> None:
+        with self._kept():
+            self._progress.answered(error, partitions)
+
+    # --- leaving -------------------------------------------------------------------------------------------------
+
+    async def leave(self) -> None:
+        """Commit what is finished, leave the group, end the clients.
+
+        Cancellation: takes no effect; it is bounded, and shorter if the surrounding block was cancelled.
+        """
+        cancelled = trio.current_effective_deadline() <= trio.current_time()
+        with trio.move_on_after(LEAVING_CANCELLED_SECONDS if cancelled else LEAVING_SECONDS, shield=True):
+            await self._settle()
+        if left := self._progress.uncommitted() if self._group else {}:
+            _log.warning("left with %d positions uncommitted: the next reader repeats events", len(left))
+        if self._waiting is not None:
+            self._waiting.close()
+        await close_client(self.close, "a consumer of events")
+
+    async def _settle(self) -> None:
+        """Wait until everything finished is committed; what comes meanwhile is nobody's."""
+        await trio.lowlevel.checkpoint()
+        progress = self._progress
+        while self._group and progress.uncommitted() and self._failure is None:
+            if begun := progress.answered_all:
+                progress.commit()
+            try:
+                await self._poll()
+            except PersistenceError as error:
+                self._fail(error)
+            if begun and progress.answered_all and progress.uncommitted():
+                await trio.sleep(PAUSE_SECONDS)  # it was refused; a rebalance may be under way
 
     def close(self) -> None:
-        """Commit, leave the group, end the client."""
-        try:
-            self.commit(wait=True)
-        finally:
-            self._consumer.close()
+        """End the clients; blocks. The group gets the partitions back."""
+        self._closing = True
+        self._lookups.close()
+        self._consumer.close()

@@ -54,3 +54,19 @@ def _checked(answer: TopicPartition) -> int:
     if answer.offset < 0:  # "no such record" is an answer for times, not for the ends
         raise KafkaException(KafkaError(KafkaError._TRANSPORT, f"the broker answered offset {answer.offset}"))
     return answer.offset
+
+
+def committed_of(consumer: Consumer, logs: Iterable[Log], seconds: float) -> dict[Log, int | None]:
+    """What the consumer's group has committed for each log; None where that is nothing.
+
+    Raises:
+        KafkaException: the coordinator did not answer, or answered with an error for one of them. That is not "nothing": the
+            group would begin anew.
+    """
+    wanted = [TopicPartition(log.topic, log.partition) for log in logs]
+    found: dict[Log, int | None] = {}
+    for answer in consumer.committed(wanted, timeout=seconds) if wanted else []:
+        if answer.error is not None:
+            raise KafkaException(answer.error)
+        found[Log(answer.topic, answer.partition)] = answer.offset if answer.offset >= 0 else None
+    return found

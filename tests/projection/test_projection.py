@@ -26,7 +26,7 @@ from kafka_persist import (
 )
 from kafka_persist._kafka.driver import open_driver
 from kafka_persist.driver import Log
-from kafka_persist.errors import JournalHeadLost, TopicMissing, UsageError
+from kafka_persist.errors import JournalHeadLost, ProjectionFailed, TopicMissing, UsageError
 from kafka_persist.projection_sqlite import SqliteProjectionStore
 from tests.transactions import produce_in_vain, settle
 
@@ -161,7 +161,7 @@ async def test_running_follows(world):
 
 
 async def test_a_failing_function_stores_nothing(world):
-    """The batch is rolled back, its position with it; the next attempt applies it whole."""
+    """The batch is rolled back, its position with it; the error names the event; the next attempt applies it whole."""
     await world.write(5, "a")
 
     def fail(connection, event):
@@ -171,8 +171,12 @@ async def test_a_failing_function_stores_nothing(world):
 
     with world.store(fail) as store:
         async with world.open(store) as projection:
-            with pytest.raises(RuntimeError, match="no fours"):
+            with pytest.raises(ProjectionFailed, match=r"event 4 of 'a'.*no fours") as caught:
                 await projection.catch_up()
+    error = caught.value
+    assert (error.persistence_id, error.sequence_nr, error.topic, error.offset) == ("a", 4, world.topic, 3)
+    assert error.partition in range(3)
+    assert isinstance(error.__cause__, RuntimeError)
     assert world.balances() == {}
     with world.store() as store:
         async with world.open(store) as projection:
