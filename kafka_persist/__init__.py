@@ -60,6 +60,7 @@ from .errors import SerializationError as SerializationError
 from .errors import SnapshotUnreadable as SnapshotUnreadable
 from .errors import StoreClosed as StoreClosed
 from .errors import StoredDataError as StoredDataError
+from .errors import SweepIncomplete as SweepIncomplete
 from .errors import TopicMissing as TopicMissing
 from .errors import TopicSettingsRefused as TopicSettingsRefused
 from .errors import UnknownManifest as UnknownManifest

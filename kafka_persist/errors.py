@@ -10,13 +10,14 @@ Foreign exceptions (librdkafka, kazoo, cbor2) never leave the library.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar, Self, TypeAlias
 
 import trio
 
 if TYPE_CHECKING:
     from .model import Rejection, SnapshotMetadata
+    from .publishing import PendingReport
 
     WriteResult: TypeAlias = "Rejection | PersistenceError | None"
 
@@ -233,6 +234,23 @@ class PublicationPending(BrokerError):  # noqa: N818
     """Events are stored, but not in their user-defined topics yet; what needs them there was not done."""
 
     retriable = True
+
+
+class SweepIncomplete(BrokerError):  # noqa: N818
+    """Not all ids of a sweep could be published; all others were.
+
+    Attributes:
+        failures: the error of each id that failed; a topic's name stands for an id that could not be read.
+        report: what was found and published of the others.
+    """
+
+    certain = "The ids that `failures` does not name are published."
+    next_step = "Look at each of `failures`; where all of them are retriable, sweep again."
+
+    def __init__(self, message: str, failures: Mapping[str, PersistenceError], report: PendingReport) -> None:
+        super().__init__(message)
+        self.failures = failures
+        self.report = report
 
 
 class JournalBroken(BrokerError, trio.BrokenResourceError):  # noqa: N818

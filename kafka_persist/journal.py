@@ -212,7 +212,7 @@ class KafkaJournal(Journal):
                     highest = await claim(idlog, writer.bytes)
                 except CorruptRecord as error:
                     raise await self._collisions.explained(idlog.log, error) from error.__cause__
-            self._desk.claimed(idlog)
+            await self._desk.claimed(idlog)
             return highest
 
     async def write(self, writes: Sequence[AtomicWrite]) -> Sequence[Rejection | None]:
@@ -353,8 +353,8 @@ class KafkaJournal(Journal):
             persistence_ids: which ids; by default all of the journal, found by their topics. Each one's log is read.
 
         Raises:
-            PublicationPending: some events are still not published after ``config.delivery_timeout``.
-            StoredDataError, BrokerError: a log cannot be read.
+            SweepIncomplete: some ids could not be published, or not be read; all others are. Its `failures` say which and why.
+            PublicationPending, StoredDataError, BrokerError: the same for a single id that was asked for.
             UnsupportedOperation: this journal publishes nothing, or its driver cannot list topics.
         """
         self._check_open()

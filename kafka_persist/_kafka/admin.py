@@ -261,8 +261,7 @@ class Admin:
 
     def replication(self, names: Sequence[str]) -> dict[str, int]:
         """Copies of each topic's partition that has the fewest."""
-        with translated("listing topics"):
-            found = self.client.list_topics(timeout=self._timeout).topics
+        found = self._metadata(None, "listing topics").topics
         counts = {
             name: [len(each.replicas) for each in found[name].partitions.values()] for name in names if name in found
         }

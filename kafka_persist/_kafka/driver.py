@@ -253,8 +253,12 @@ class KafkaDriver(Driver):
 
     async def topic_replication(self, names: Sequence[str]) -> dict[str, int]:
         """How many copies topics have, by their names."""
-        assert self._admin is not None
-        return await self._in_thread(partial(self._admin.replication, names))
+        return await self._ask(partial(self._admin.replication, names))
+
+    async def partition_count(self, topic: str) -> int:
+        """See `Driver.partition_count`."""
+        await self._topics.exists(Log(topic))
+        return self._topics.partition_count(topic)
 
     def forget_topics(self, names: Iterable[str]) -> None:
         """See `Driver.forget_topics`."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import Any, Final
+from concurrent.futures import Future
+from typing import Any, Final, TypeVar
 
 import trio
 from confluent_kafka import (
@@ -23,24 +24,32 @@ from confluent_kafka.admin import AdminClient
 from ..config import JournalConfig
 from ..driver import Log
 from .client import Reasons, client_config
+from .driver import configured
 from .errors import UNREACHABLE, broker_error, error_in
 
+T = TypeVar("T")
+
 REQUEST_SECONDS: Final = 2.0
+ANSWER_SECONDS: Final = REQUEST_SECONDS + 1.0
+"""The client's own time limit has passed by then: an answer that has not come never does (seen after broker faults)."""
+
+SLICE_SECONDS: Final = 0.2
 PAUSE_SECONDS: Final = 0.005
 NEVER_SAID: Final = -1001
 
 
 class Marks:
-    """The marks of a journal; made and called in worker threads."""
+    """The marks of a journal; made, called and closed in worker threads."""
 
     def __init__(self, config: JournalConfig) -> None:
         self._group = config.publication_group
-        self._admin = AdminClient(client_config(config.client_properties(), Reasons()))
-        self.group_metadata: bytes = _metadata_of(config.event_consumer_properties(self._group))
-        """What a producer commits offsets of the group with."""
+        with configured():
+            self._admin = AdminClient(client_config(config.client_properties(), Reasons()))
+            self.group_metadata: bytes = _metadata_of(config.event_consumer_properties(self._group))
+            """What a producer commits offsets of the group with."""
 
     def close(self) -> None:
-        """End the client's threads."""
+        """End the client's threads; blocks."""
         self._admin.__exit__(None, None, None)
 
     def look_up(self, log: Log, seconds: float) -> int | None:
@@ -48,6 +57,8 @@ class Marks:
 
         Raises:
             PersistenceError: the broker refused, or did not answer.
+
+        Cancellation: looked at several times in a second.
         """
         give_up = time.monotonic() + seconds
         while True:
@@ -69,10 +80,26 @@ class Marks:
             [wanted], require_stable=True, request_timeout=REQUEST_SECONDS
         )
         try:
-            (found,) = answers[self._group].result().topic_partitions
+            (found,) = _answer_of(answers[self._group]).topic_partitions
         except KafkaException as exception:
             return error_in(exception), NEVER_SAID
         return found.error, found.offset
+
+
+def _answer_of(future: Future[T]) -> T:
+    """Wait for an answer of the client's, in slices.
+
+    Raises:
+        KafkaException: the brokers refused, or there is no answer.
+    """
+    give_up = time.monotonic() + ANSWER_SECONDS
+    while True:
+        trio.from_thread.check_cancelled()
+        try:
+            return future.result(timeout=SLICE_SECONDS)
+        except TimeoutError:
+            if time.monotonic() > give_up:
+                raise KafkaException(KafkaError(KafkaError._TIMED_OUT, "the client gave no answer")) from None
 
 
 def _metadata_of(properties: Mapping[str, Any]) -> bytes:

@@ -64,6 +64,10 @@ class Topics:
             self._partitions[log.topic] = found
         return log.partition < found
 
+    def partition_count(self, topic: str) -> int:
+        """How many partitions a topic had when it was last asked for; 0 if there was none."""
+        return self._partitions.get(topic, 0)
+
     async def ensure(self, specs: Iterable[TopicSpec]) -> None:
         """Create the missing topics, check the settings; those that were ensured before are not asked for again.
 

@@ -30,6 +30,8 @@ from ..config import JournalConfig
 from ..driver import Log, PublishedRecord, TransactionalSink
 from ..errors import ConnectError
 from .brokers import Brokers, at
+from .closing import close_client
+from .making import make_client
 from .marks import Marks
 from .transactor import Transactor
 
@@ -58,7 +60,7 @@ async def open_transactional_sink(brokers: Brokers[JournalConfig]) -> AsyncItera
         try:
             yield sink
         finally:
-            with trio.CancelScope(shield=True):  # bounded: letting a client go waits for nobody
+            with trio.CancelScope(shield=True):  # bounded: each client has a deadline for its end
                 await sink.close()
 
 
@@ -115,7 +117,7 @@ class KafkaTransactionalSink(TransactionalSink):
         self._threads = trio.CapacityLimiter(self._most + 4)
         self._in_use = 0
         self._idle: OrderedDict[Log, _Held] = OrderedDict()
-        self._marks: Marks | None = None
+        self._lent: _Lent | None = None
         self._making_marks = trio.Lock()
 
     def __repr__(self) -> str:
@@ -137,13 +139,13 @@ class KafkaTransactionalSink(TransactionalSink):
         Raises:
             ConfigError: librdkafka refuses a property.
         """
-        client = await self.in_thread(partial(_make, self._config, Log("none"), b""))
+        client = await _make(self._config, Log("none"), b"")
         await self._discard(_Held(self, client, self._config))
 
     async def mark(self, log: Log) -> int | None:
         """See `TransactionalSink.mark`."""
-        marks = await self._marks_now()
-        return await self.in_thread(partial(marks.look_up, log, LOOK_SECONDS))
+        async with self._marks() as marks:
+            return await self.in_thread(partial(marks.look_up, log, LOOK_SECONDS))
 
     @asynccontextmanager
     async def open(self, log: Log) -> AsyncIterator[driver.Transactor]:
@@ -183,29 +185,52 @@ class KafkaTransactionalSink(TransactionalSink):
 
     async def _take_over(self, log: Log) -> _Held:
         """Make a client and let nobody else publish; then the mark is certain."""
-        marks, config = await self._marks_now(), self._config
-        client = await self.in_thread(partial(_make, config, log, marks.group_metadata))
-        held = _Held(self, client, config)
-        try:
-            await self.in_thread(client.take_over)
-            mark = await self.in_thread(partial(marks.look_up, log, config.delivery_timeout))
-            if mark is None:
-                raise ConnectError(
-                    f"publishing {log}: a predecessor's transaction was ended, but the brokers have not written its end "
-                    f"down within {config.delivery_timeout:g} s"
-                )
-            held.number, held.usable = mark, True
-        finally:
-            if not held.usable:
-                await self._discard(held)  # noqa: ASYNC102 - shields itself, and waits for nobody
-        return held
+        config = self._config
+        async with self._marks() as marks:
+            client = await _make(config, log, marks.group_metadata)
+            held = _Held(self, client, config)
+            try:
+                await self.in_thread(client.take_over)
+                mark = await self.in_thread(partial(marks.look_up, log, config.delivery_timeout))
+                if mark is None:
+                    raise ConnectError(
+                        f"publishing {log}: a predecessor's transaction was ended, but the brokers have not written its end "
+                        f"down within {config.delivery_timeout:g} s"
+                    )
+                held.number, held.usable = mark, True
+            finally:
+                if not held.usable:
+                    await self._discard(held)  # noqa: ASYNC102 - shields itself, with a deadline
+            return held
 
-    async def _marks_now(self) -> Marks:
-        """The client that looks marks up; made on first use."""
+    @asynccontextmanager
+    async def _marks(self) -> AsyncIterator[Marks]:
+        """Lend the client that looks marks up; one that was replaced meanwhile is closed by its last user."""
+        lent = await self._lend()
+        try:
+            yield lent.marks
+        finally:
+            lent.users -= 1
+            if lent is not self._lent:
+                await lent.close_if_unused()  # noqa: ASYNC102 - shields itself, with a deadline
+
+    async def _lend(self) -> _Lent:
         async with self._making_marks:
-            if self._marks is None:
-                self._marks = await self.in_thread(partial(Marks, self._config))
-            return self._marks
+            while self._lent is None:
+                config = self._config
+                lent = _Lent(await _make_marks(config))
+                if config is self._config:  # else the brokers moved meanwhile
+                    self._lent = lent
+                else:
+                    await lent.close_if_unused()
+            self._lent.users += 1
+            return self._lent
+
+    async def _return_marks(self) -> None:
+        """Let nobody else borrow the present client."""
+        lent, self._lent = self._lent, None
+        if lent is not None:
+            await lent.close_if_unused()
 
     async def _put_away(self, log: Log, held: _Held) -> None:
         """Keep a client that is no longer in use, if it is good and nobody waits who is to have one now."""
@@ -215,8 +240,14 @@ class KafkaTransactionalSink(TransactionalSink):
             await self._discard(held)
 
     async def _discard(self, held: _Held) -> None:
-        with trio.CancelScope(shield=True):  # bounded: it waits for nobody
-            await self.in_thread(held.client.discard)
+        await close_client(held.client.discard, "a transactional producer")
+
+    async def _discard_idle(self) -> None:
+        """Let all clients go that are in nobody's use, at the same time: each has its deadline."""
+        idle, self._idle = self._idle, OrderedDict()
+        async with trio.open_nursery() as nursery:
+            for held in idle.values():
+                nursery.start_soon(self._discard, held)
 
     async def in_thread(self, sync_fn: Callable[[], T]) -> T:
         """Run a client's call in a worker thread."""
@@ -225,20 +256,40 @@ class KafkaTransactionalSink(TransactionalSink):
     async def move(self, servers: Sequence[str]) -> None:
         """Make new clients for the brokers at `servers`; those in use fail, or are not kept."""
         self._config = at(self._config, servers)
-        self._marks = None
-        while self._idle:
-            await self._discard(self._idle.popitem()[1])
+        await self._return_marks()
+        await self._discard_idle()
         await trio.lowlevel.checkpoint()
 
     async def close(self) -> None:
         """End all clients; none is in use any more. Idempotent."""
-        while self._idle:
-            await self._discard(self._idle.popitem()[1])
-        marks, self._marks = self._marks, None
-        if marks is not None:
-            await self.in_thread(marks.close)
+        await self._discard_idle()
+        await self._return_marks()
+        await trio.lowlevel.checkpoint()
 
 
-def _make(config: JournalConfig, log: Log, group_metadata: bytes) -> Transactor:
+@attrs.define(eq=False)
+class _Lent:
+    """The client for marks, and how many use it now."""
+
+    marks: Marks
+    users: int = 0
+
+    async def close_if_unused(self) -> None:
+        """Close it, unless somebody still uses it."""
+        if not self.users:
+            await close_client(self.marks.close, "the client that looks up what is published")
+
+
+async def _make(config: JournalConfig, log: Log, group_metadata: bytes) -> Transactor:
     properties = {**config.event_producer_properties(), "transactional.id": config.transactional_id(log.topic)}
-    return Transactor(properties, log, group_metadata, seconds=config.delivery_timeout)
+
+    def make() -> Transactor:
+        return Transactor(properties, log, group_metadata, seconds=config.delivery_timeout)
+
+    return await make_client(make, Transactor.discard, "a transactional producer")
+
+
+async def _make_marks(config: JournalConfig) -> Marks:
+    with trio.move_on_after(config.delivery_timeout):
+        return await make_client(partial(Marks, config), Marks.close, "the client that looks up what is published")
+    raise ConnectError(f"no client could be made within {config.delivery_timeout:g} s (delivery-timeout)")

@@ -20,7 +20,7 @@ from ..model import AtomicWrite, check_persistence_id
 from ..publishing import PendingReport, PublishingStatistics
 from .mapping import Mapping, Topics
 from .publisher import Publisher
-from .sweep import for_each
+from .sweep import Failures, for_each, incomplete
 from .transactional import TransactionalPublisher
 
 DRAINING_SHARE: Final = 0.75
@@ -38,7 +38,7 @@ class Desk:
         mapping: where events go.
         ids: the journal's logs.
         look: judges what came to an id's log since the last look.
-        list_ids: all ids of the journal.
+        list_ids: all ids of the journal, and why some are not known.
         publisher: None if nothing is published and the records say nothing about it.
     """
 
@@ -46,7 +46,7 @@ class Desk:
     mapping: Mapping
     ids: Registry
     look: Callable[[IdLog], Awaitable[Chain]]
-    list_ids: Callable[[], Awaitable[Sequence[str]]]
+    list_ids: Callable[[], Awaitable[tuple[Sequence[str], Failures]]]
     publisher: Publisher | TransactionalPublisher | None
 
     @property
@@ -65,9 +65,14 @@ class Desk:
         topics = [self.mapping.topics_of(event, idlog.log.topic) for event in write.events]
         return topics if any(topics) else ()
 
-    def claimed(self, idlog: IdLog) -> None:
-        """Publish what the previous writer left."""
+    async def claimed(self, idlog: IdLog) -> None:
+        """Publish what the previous writer left.
+
+        Raises:
+            JournalTruncated: events are published that the log does not have any more.
+        """
         if self.publisher is not None:
+            await self.publisher.learn(idlog)
             self.publisher.claimed(idlog)
 
     async def published(self, batch: Batch) -> None:
@@ -92,6 +97,7 @@ class Desk:
 
         Raises:
             PublicationPending: not within the delivery timeout.
+            JournalTruncated: events are published that the log does not have any more.
         """
         if self.publisher is None:
             return
@@ -105,7 +111,11 @@ class Desk:
         publisher = self.publisher
         if publisher is None:
             raise UnsupportedOperation("this journal publishes nothing: it was opened without an event sink")
-        names = await self.list_ids() if persistence_ids is None else list(map(check_persistence_id, persistence_ids))
+        unknown: Failures = {}
+        if persistence_ids is None:
+            names, unknown = await self.list_ids()
+        else:
+            names = list(map(check_persistence_id, persistence_ids))
         found: list[int] = []
 
         async def publish(persistence_id: str) -> None:
@@ -118,8 +128,13 @@ class Desk:
                     found.append(missing)
                 await _save(idlog)
 
-        await for_each(names, publish)
-        return PendingReport(ids=len(names), ids_behind=len(found), events=sum(found))
+        failures = {**unknown, **await for_each(names, publish)}
+        report = PendingReport(ids=len(names) + len(unknown), ids_behind=len(found), events=sum(found))
+        if failures and persistence_ids is not None and len(names) == 1:
+            raise failures[names[0]]
+        if failures:
+            raise incomplete(failures, report)
+        return report
 
     async def sweep_at_start(self) -> None:
         """Publish what is pending; what cannot be published is logged."""

@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager
 
 import attrs
 
+from .._core.chain import Chain
 from .._journal.idlog import IdLog
 from ..abc import ReplayChannel
 from ..model import PersistentRepr
@@ -20,6 +21,7 @@ class Means:
     Attributes:
         spawn: starts ``async_fn(*args)`` in the journal's nursery; False if that is closed.
         read: opens the events of an id from a number on, up to the head as it is then.
+        look: judges what came to an id's log since the last look.
         topics_of: where an event goes.
         encode: an event as an entry of the journal.
         prepare: makes sure that topics may be written to.
@@ -30,6 +32,7 @@ class Means:
 
     spawn: Callable[..., bool]
     read: Callable[[IdLog, int], AbstractAsyncContextManager[ReplayChannel]]
+    look: Callable[[IdLog], Awaitable[Chain]]
     topics_of: Callable[[IdLog, PersistentRepr], Topics]
     encode: Callable[[PersistentRepr], bytes]
     prepare: Callable[[Collection[str]], Awaitable[None]]

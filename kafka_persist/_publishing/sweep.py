@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Final, TypeVar
+from typing import Final, TypeAlias
 
 import trio
 
@@ -13,22 +12,37 @@ from .._core.header import is_record
 from .._journal.layout import Layout
 from ..config import JournalConfig
 from ..driver import Driver, Log
-from ..errors import InvalidPersistenceId, StoredDataError, TopicMissing
+from ..errors import (
+    InvalidPersistenceId,
+    JournalBroken,
+    PersistenceError,
+    StoreClosed,
+    StoredDataError,
+    SweepIncomplete,
+    TopicMissing,
+    printable,
+)
 from ..naming import collision_key
+from ..publishing import PendingReport
 
-T = TypeVar("T")
-
-_log = logging.getLogger("kafka_persist.publishing")
+Failures: TypeAlias = dict[str, PersistenceError]
+"""Why ids (or topics whose id is not known) could not be dealt with."""
 
 AT_ONCE: Final = 16
 """Topics that are looked at together."""
 
+SHOWN: Final = 5
+"""Failures that a message spells out; the error has all of them."""
 
-async def stored_ids(driver: Driver, config: JournalConfig, layout: Layout) -> list[str]:
+
+async def stored_ids(driver: Driver, config: JournalConfig, layout: Layout) -> tuple[list[str], Failures]:
     """List the persistence ids of a journal: each topic's first record says whose it is.
 
+    Returns:
+        The ids, and why it is not known of some topics whether they have one.
+
     Raises:
-        BrokerError: the topics cannot be listed or read.
+        BrokerError: the topics cannot be listed.
     """
     names = {name for name in await driver.topic_names() if _may_be_journal(name, config)}
     found: list[str] = []
@@ -38,27 +52,50 @@ async def stored_ids(driver: Driver, config: JournalConfig, layout: Layout) -> l
         if owner is not None and _topic_of(owner, layout) == name:
             found.append(owner)
 
-    await for_each(sorted(names), look)
-    return sorted(found)
+    failures = await for_each(sorted(names), look)
+    return sorted(found), failures
 
 
-async def for_each(items: Iterable[T], async_fn: Callable[[T], Awaitable[None]]) -> None:
-    """Call ``async_fn(item)`` for all items, a few at a time; the first error ends it, bare."""
-    rest, errors = iter(items), list[Exception]()
+async def for_each(names: Iterable[str], async_fn: Callable[[str], Awaitable[None]]) -> Failures:
+    """Call ``async_fn(name)`` for all names, a few at a time; one that fails does not keep the others from their turn.
+
+    Returns:
+        The error of each name that failed.
+
+    Raises:
+        StoreClosed, JournalBroken: there is no going on; bare.
+        Exception: a bug; it ends all, and comes out bare.
+    """
+    rest, failures, fatal = iter(names), dict[str, PersistenceError](), list[Exception]()
 
     async def work() -> None:
-        for item in rest:
+        for name in rest:
             try:
-                await async_fn(item)
+                await async_fn(name)
             except Exception as error:  # noqa: BLE001 - raised again below, outside the nursery
-                errors.append(error)
-                nursery.cancel_scope.cancel(reason="another one failed")
+                if isinstance(error, PersistenceError) and not isinstance(error, StoreClosed | JournalBroken):
+                    failures[name] = error
+                else:
+                    fatal.append(error)
+                    nursery.cancel_scope.cancel(reason="there is no going on")
 
     async with trio.open_nursery() as nursery:
         for _ in range(AT_ONCE):
             nursery.start_soon(work)
-    if errors:
-        raise errors[0]
+    if fatal:
+        raise fatal[0]
+    return failures
+
+
+def incomplete(failures: Failures, report: PendingReport) -> SweepIncomplete:
+    """The one error for all ids that failed."""
+    shown = [f"{printable(name, 40)}: {error}" for name, error in sorted(failures.items())[:SHOWN]]
+    more = f"; and {len(failures) - SHOWN} more" if len(failures) > SHOWN else ""
+    return SweepIncomplete(
+        f"{len(failures)} of {report.ids} ids could not be published, all others are: {'; '.join(shown)}{more}",
+        failures,
+        report,
+    )
 
 
 async def first_value(driver: Driver, log: Log) -> bytes | None:
@@ -76,7 +113,12 @@ async def first_value(driver: Driver, log: Log) -> bytes | None:
 
 
 async def _owner(driver: Driver, log: Log) -> str | None:
-    """The id whose journal this log is; None if it is none, or empty."""
+    """The id whose journal this log is; None if it is none, or empty.
+
+    Raises:
+        StoredDataError: it is a journal, but its first record is damaged.
+        BrokerError: it cannot be read.
+    """
     try:
         value = await first_value(driver, log)
     except TopicMissing:
@@ -86,8 +128,9 @@ async def _owner(driver: Driver, log: Log) -> str | None:
     try:
         return decode_envelope(value, str(log)).states[0].persistence_id
     except StoredDataError as error:
-        _log.warning("%s: its id is unknown, and its events may be unpublished: %s", log, error)
-        return None
+        raise type(error)(f"{log}: its id is unknown, and its events may be unpublished: {error}").about(
+            topic=log.topic, offset=error.offset
+        ) from error
 
 
 def _topic_of(persistence_id: str, layout: Layout) -> str | None:

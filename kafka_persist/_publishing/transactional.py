@@ -18,7 +18,7 @@ import trio
 from .._journal.batch import Item
 from .._journal.idlog import IdLog
 from ..driver import TransactionalSink, Transactor
-from ..errors import PersistenceError
+from ..errors import JournalTruncated, PersistenceError, printable
 from ..publishing import PublishingStatistics
 from .flow import Flow
 from .ledger import Batch, Ledger
@@ -76,19 +76,35 @@ class TransactionalPublisher:
             self._enqueue(ledger)
 
     async def learn(self, idlog: IdLog) -> None:
-        """Look up how far the id is published, perhaps by somebody else; take nothing over. Never fails."""
-        try:
-            self._note(idlog, await self._sink.mark(idlog.log) or 0)
-        except PersistenceError:
-            return  # whoever publishes finds the same, and tells
+        """Look up how far the id is published, perhaps by somebody else; take nothing over.
 
-    def _note(self, idlog: IdLog, mark: int) -> None:
-        """Take over a mark that was looked up; never beyond the events that there are."""
-        ledger, number = idlog.outbox, min(mark, idlog.chain.head.highest)
+        Raises:
+            JournalTruncated: events are published that the log does not have. A look-up that fails otherwise is no error:
+                whoever publishes finds the same, and tells.
+        """
+        try:
+            mark = await self._sink.mark(idlog.log) or 0
+        except PersistenceError:
+            return
+        await self._note(idlog, mark)
+
+    async def _note(self, idlog: IdLog, mark: int) -> None:
+        """Take over a mark that was looked up.
+
+        Raises:
+            JournalTruncated: it is above the log's highest number.
+        """
+        if mark > idlog.chain.head.highest:
+            # The mark was read first: whoever moved it had stored those events before, so they are in sight now.
+            highest = (await self._means.look(idlog)).head.highest
+            if mark > highest:
+                idlog.failure = "the log has lost its end"  # no more writes; the next claim gets the error itself
+                raise _lost_end(idlog, mark, highest)
+        ledger = idlog.outbox
         if isinstance(ledger, Ledger):
-            ledger.confirm(number)
+            ledger.confirm(mark)
         else:
-            idlog.published = max(idlog.published, number)
+            idlog.published = max(idlog.published, mark)
 
     # --- tasks ---------------------------------------------------------------------------------------------------
 
@@ -117,7 +133,7 @@ class TransactionalPublisher:
             await self.learn(ledger.idlog)  # a predecessor may have published everything, or a successor
         if not ledger.complete:
             async with self._sink.open(ledger.idlog.log) as transactor:
-                self._note(ledger.idlog, transactor.mark)
+                await self._note(ledger.idlog, transactor.mark)
                 await self._go_on(ledger, transactor)
 
     async def _go_on(self, ledger: Ledger, transactor: Transactor) -> None:
@@ -189,3 +205,11 @@ class TransactionalPublisher:
         await trio.lowlevel.checkpoint()
         while self._at_work:
             await self._flow.wait_for_change()
+
+
+def _lost_end(idlog: IdLog, mark: int, highest: int) -> JournalTruncated:
+    name = printable(idlog.chain.persistence_id)
+    return JournalTruncated(
+        f"{idlog.log}: the events of {name} up to {mark} were published exactly once, but the log ends with event {highest}: "
+        "the brokers lost acknowledged records. Events with these numbers would never be published. Stop writing to this id"
+    ).about(idlog.chain.persistence_id, idlog.log.topic)

@@ -91,6 +91,7 @@ def make_desk(
     means = Means(
         spawn=spawn,
         read=read,
+        look=look,
         topics_of=lambda idlog, event: mapping.topics_of(event, idlog.log.topic),
         encode=lambda event: encode_entry(event, serializer.dump(event.payload)),
         prepare=partial(_prepare, driver, config, ids.has_topic),

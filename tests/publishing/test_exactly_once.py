@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 
 import pytest
 import trio
-from confluent_kafka import KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
-from kafka_persist import BrokerError, EmptyEventTopicMapper, PublicationPending
+from kafka_persist import BrokerError, EmptyEventTopicMapper, PublicationPending, WriterFenced
 from kafka_persist._kafka.brokers import Brokers
 from kafka_persist._kafka.transactions import open_transactional_sink
 from kafka_persist._kafka.transactor import Transactor
 from kafka_persist.driver import Log, PublishedRecord
-from kafka_persist.errors import ConnectError
+from kafka_persist.errors import ConnectError, JournalTruncated
 from kafka_persist_testkit import TestServer
 
 from .conftest import Broker, To, Writer, until
@@ -119,6 +120,49 @@ async def test_a_sweep_beside_the_writer_repeats_nothing(broker):
                 await sweeper.publish_pending(["a"])
         await until(lambda: journal._ids.get("a").published == 500)
     assert broker.committed("a") == list(range(1, 501))
+
+
+def commit_mark(broker, persistence_id, number):
+    """Say in the publication's group that an id is published up to a number, as a transaction does."""
+    config = broker.config(**ONCE)
+    topic = f"{broker.prefix}j-{persistence_id}"
+    client = Producer({"bootstrap.servers": broker.servers, "transactional.id": config.transactional_id(topic)})
+    consumer = Consumer({"bootstrap.servers": broker.servers, "group.id": config.publication_group})
+    client.init_transactions(30)
+    client.begin_transaction()
+    client.send_offsets_to_transaction(
+        [TopicPartition(topic, config.partition, number)], consumer.consumer_group_metadata(), 30
+    )
+    client.commit_transaction(30)
+    consumer.close()
+    client.close()
+
+
+async def test_a_mark_above_the_log_proves_a_lost_end(broker):
+    """If more is published than the log has, it lost its end: nothing is stored any more that would never be published."""
+    await written(broker, "a", 5)
+    commit_mark(broker, "a", 20)
+    async with open_transactional_sink(Brokers(broker.config(**ONCE))) as sink:
+        await until_mark(sink, Log(f"{broker.prefix}j-a"), 20)
+    async with broker.open(**ONCE) as journal:
+        for _ in range(2):
+            with pytest.raises(JournalTruncated, match=r"up to 20 were published.*ends with event 5"):
+                await Writer("a").claim(journal)
+        await Writer("b").claim(journal)  # other ids go on
+
+
+async def test_a_lost_end_that_is_found_later_stops_the_writer(broker):
+    """A mark that could not be read at the claim stops the writer as soon as it is known."""
+    writer = Writer("a")
+    async with broker.open(**ONCE) as journal:
+        await writer.claim(journal)
+        await journal.prepare(["a"])
+        commit_mark(broker, "a", 20)
+        with trio.fail_after(60), pytest.raises(WriterFenced, match="lost its end"):
+            for number in itertools.count(1):
+                await write(journal, writer, number, 1)
+        with pytest.raises(JournalTruncated), trio.fail_after(60):
+            await Writer("a").claim(journal)
 
 
 def lost_answers(publish):

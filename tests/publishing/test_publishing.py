@@ -6,6 +6,7 @@ import math
 
 import pytest
 import trio
+from confluent_kafka import Producer
 
 from kafka_persist import (
     EmptyEventTopicMapper,
@@ -18,7 +19,9 @@ from kafka_persist import (
     WriterFenced,
     open_journal,
 )
-from kafka_persist.errors import ConfigError
+from kafka_persist._kafka.driver import open_driver
+from kafka_persist.driver import Log
+from kafka_persist.errors import ConfigError, CorruptRecord, SweepIncomplete
 
 from .conftest import To, Writer, until
 
@@ -140,6 +143,54 @@ async def test_publish_pending_finds_ids_that_nobody_recovers(broker):
     assert (report.ids, report.ids_behind, report.events) == (5, 5, 10)
     assert (again.ids, again.ids_behind, again.events) == (5, 0, 0)
     assert [broker.numbers(name) for name in names] == [[1, 2]] * 5
+
+
+def damage(broker, name):
+    """Append a record to an id's journal that is none."""
+    with Producer({"bootstrap.servers": broker.servers}) as client:
+        client.produce(f"{broker.prefix}j-{name}", b"garbage", b"key", 0)
+        client.flush(30)
+
+
+async def test_damaged_ids_do_not_keep_others_from_being_published(broker):
+    """A sweep over many ids goes on past those that cannot be read, and names each of them at the end."""
+    names = [f"id-{number:02}" for number in range(40)]
+    damaged = ["a-damaged", "id-20-damaged"]
+    await stored_unpublished(broker, *names, *damaged)
+    for name in damaged:
+        damage(broker, name)
+    async with broker.open() as journal:
+        with pytest.raises(SweepIncomplete, match="a-damaged") as caught:
+            await journal.publish_pending()
+        with pytest.raises(CorruptRecord):
+            await journal.publish_pending(["a-damaged"])
+    error = caught.value
+    assert sorted(error.failures) == damaged
+    assert all(isinstance(failure, CorruptRecord) for failure in error.failures.values())
+    assert (error.report.ids, error.report.ids_behind, error.report.events) == (42, 40, 80)
+    decode = EventDecoder()
+    events = [decode(value) for _, _, value in broker.read()]
+    assert sorted((event.persistence_id, event.sequence_nr) for event in events) == [
+        (name, number) for name in names for number in (1, 2)
+    ]
+
+
+async def test_a_topic_whose_id_is_unknown_is_named(broker):
+    """A journal whose first record is damaged may have unpublished events: the sweep says so, and publishes the others."""
+    await stored_unpublished(broker, "a", "b")
+    async with open_driver(broker.config()) as driver:
+        start = (await driver.scan(Log(f"{broker.prefix}j-a"), 0, 1)).records[0].value[:20]
+    topic = f"{broker.prefix}j-broken"
+    async with broker.open() as journal:
+        await journal.prepare(["broken"])
+    with Producer({"bootstrap.servers": broker.servers}) as client:
+        client.produce(topic, start, b"key", 0)
+        client.flush(30)
+    async with broker.open() as journal:
+        with pytest.raises(SweepIncomplete, match="its id is unknown") as caught:
+            await journal.publish_pending()
+    assert list(caught.value.failures) == [topic]
+    assert (broker.numbers("a"), broker.numbers("b")) == ([1, 2], [1, 2])
 
 
 async def test_publish_pending_at_start(broker):
