@@ -1,11 +1,12 @@
-"""The publisher's client: a producer of its own, whose thread starts when the first event goes out.
+"""The publisher's client: a producer of its own, whose reports are pumped from the first event on.
 
 It differs from the journal's: records of one id are in flight together, so it is idempotent, which keeps their order
 over retries; and it never gives a record up by itself, because a record that is left out while later ones go on would
 break the order. What cannot be delivered now waits, bounded, and the rest stays in the journal.
 
-An idempotent producer can fail for good (the broker has forgotten it, or another error that would leave a hole). Then
-all its records are answered as unknown, and the next submission makes a new client.
+An idempotent producer can fail for good (the broker has forgotten it, or another error that would leave a hole). The next
+submission has it replaced: all its records are answered as unknown first, and what is submitted meanwhile is refused.
+Otherwise an event could overtake one of its id that the old client did not get out.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Final
 
 import trio
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, Producer
 
 from .._lifecycle import Background, background
 from ..config import JournalConfig
@@ -24,9 +26,11 @@ from ..driver import Ack, EventSink, Fate, Log, TransactionalSink
 from ..errors import StoreClosed
 from .brokers import Brokers, at
 from .client import Reasons, client_config
+from .closing import close_client
 from .driver import configured
 from .errors import describe
-from .producer import Bridge, make_client
+from .making import make_client
+from .producer import Bridge
 from .transactions import open_transactional_sink
 
 _log = logging.getLogger("kafka_persist.publishing")
@@ -50,8 +54,7 @@ async def open_event_sink(brokers: Brokers[JournalConfig]) -> AsyncIterator[Even
             yield transactional
         return
     async with background("the publisher's connection to Kafka") as tasks:
-        with configured():
-            sink = KafkaEventSink(brokers.config, tasks)
+        sink = KafkaEventSink(brokers.config, tasks, await _make_client(brokers.config))
         tasks.spawn(brokers.follow, sink.move)
         try:
             yield sink
@@ -60,35 +63,54 @@ async def open_event_sink(brokers: Brokers[JournalConfig]) -> AsyncIterator[Even
                 await sink.close()
 
 
+async def _make_client(config: JournalConfig) -> _Client:
+    return await make_client(partial(_Client, config), _Client.close, "the publishing producer")
+
+
+class _Client:
+    """A producer, and whether it has failed for good; made in a thread."""
+
+    def __init__(self, config: JournalConfig) -> None:
+        self.fatal = ""
+        properties = client_config(config.event_producer_properties(), Reasons())
+        self.seconds = int(properties["delivery.timeout.ms"]) / 1000
+        with configured():
+            self.producer = Producer({**properties, "error_cb": self._note})
+
+    def _note(self, error: KafkaError) -> None:
+        """Note an error; this is librdkafka's ``error_cb``."""
+        if error.fatal():
+            self.fatal = describe(error)
+
+    def close(self) -> None:
+        """End a client that was never used."""
+        self.producer.close()
+
+
 class KafkaEventSink(EventSink):
     """`EventSink` on librdkafka; opened by `open_event_sink`."""
 
-    def __init__(self, config: JournalConfig, tasks: Background) -> None:
+    def __init__(self, config: JournalConfig, tasks: Background, client: _Client) -> None:
         self._config = config
         self._tasks = tasks
         self._logs: dict[str, Log] = {}
-        self._fatal = ""
-        self._closed = self._started = False
+        self._closed = self._started = self._replacing = False
         self._token = trio.lowlevel.current_trio_token()
-        self._bridge = self._make()
+        self._client = client
+        self._bridge = _bridge_of(client)
+        self._changing = trio.Lock()
 
     def __repr__(self) -> str:
         return f"<KafkaEventSink {self._bridge}>"
 
-    def _make(self) -> Bridge:
-        properties = client_config(self._config.event_producer_properties(), Reasons())
-        client = make_client({**properties, "error_cb": self._note})
-        seconds = int(properties["delivery.timeout.ms"]) / 1000
-        return Bridge(client, seconds=seconds, own_retries=False)
-
-    def _note(self, error: KafkaError) -> None:
-        """Note an error: librdkafka's ``error_cb``; runs in the poller thread."""
-        if error.fatal():
-            self._fatal = describe(error)
-
     def submit(self, topic: str, key: bytes, value: bytes, on_ack: Callable[[Ack], None]) -> None:
         """See `EventSink.submit`."""
-        if (self._fatal or not self._started) and not self._start():
+        if self._client.fatal and not self._replacing:
+            self._replacing = self._tasks.spawn(self._replace)
+        if self._replacing:
+            self._token.run_sync_soon(on_ack, Ack(Fate.REFUSED, reason="the publishing client failed and is replaced"))
+            return
+        if not self._started and not self._start():
             closed = StoreClosed("the journal is closed")
             self._token.run_sync_soon(on_ack, Ack(Fate.REFUSED, reason=str(closed), error=closed))
             return
@@ -98,27 +120,44 @@ class KafkaEventSink(EventSink):
         self._bridge.submit(log, key, value, on_ack)
 
     def _start(self) -> bool:
-        """Start the client's thread, with a new client if the old one failed for good."""
-        if self._closed:
-            return False
-        if self._fatal:
-            _log.warning("the publishing client failed and is replaced: %s", self._fatal)
-            self._tasks.spawn(self._bridge.close, 0)
-            self._fatal, self._bridge = "", self._make()
-        self._started = self._tasks.spawn(self._bridge.run)
+        """Start pumping reports."""
+        self._started = not self._closed and self._tasks.spawn(self._bridge.run)
         return self._started
 
-    async def move(self, servers: Sequence[str]) -> None:
-        """Make a new client for the brokers at `servers`; what the old one has not sent goes along."""
-        await trio.lowlevel.checkpoint()
-        self._config = at(self._config, servers)
-        old, self._bridge = self._bridge, self._make()
+    async def _replace(self) -> None:
+        """Put a new client in the place of one that failed for good, when all of its records are answered."""
+        async with self._changing:
+            try:
+                if self._client.fatal:  # else the brokers have moved meanwhile
+                    _log.warning("the publishing client failed and is replaced: %s", self._client.fatal)
+                    await self._bridge.close(0)
+                    await self._use(await _make_client(self._config))
+            finally:
+                self._replacing = False
+
+    async def _use(self, client: _Client) -> None:
+        """Send with this client from here on; what the old one has not sent goes along."""
+        if self._closed:  # while it was made
+            await close_client(client.close, "the publishing producer")
+            return
+        old, self._client, self._bridge = self._bridge, client, _bridge_of(client)
         if self._started:
-            self._tasks.spawn(self._bridge.run)
-            old.hand_over(self._bridge)
+            self._start()
+        old.hand_over(self._bridge)
         self._tasks.spawn(old.close, 0)
+        await trio.lowlevel.checkpoint()
+
+    async def move(self, servers: Sequence[str]) -> None:
+        """Make a new client for the brokers at `servers`, and use it."""
+        async with self._changing:
+            self._config = at(self._config, servers)
+            await self._use(await _make_client(self._config))
 
     async def close(self) -> None:
         """End the client; the publisher has waited for what it wanted to wait for. Idempotent."""
         self._closed = True
         await self._bridge.close(0)
+
+
+def _bridge_of(client: _Client) -> Bridge:
+    return Bridge(client.producer, seconds=client.seconds, own_retries=False)

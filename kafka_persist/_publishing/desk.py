@@ -70,9 +70,10 @@ class Desk:
 
         Raises:
             JournalTruncated: events are published that the log does not have any more.
+            BrokerError: with "exactly-once", nobody says how far the id is published.
         """
         if self.publisher is not None:
-            await self.publisher.learn(idlog)
+            await self.publisher.verify(idlog)
             self.publisher.claimed(idlog)
 
     async def published(self, batch: Batch) -> None:

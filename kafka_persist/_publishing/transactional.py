@@ -88,6 +88,25 @@ class TransactionalPublisher:
             return
         await self._note(idlog, mark)
 
+    async def verify(self, idlog: IdLog) -> None:
+        """See, before anything is written after a claim, that the log has all that is published.
+
+        Later would be too late: once as many new events are stored as are missing, the mark covers them, and nothing looks
+        wrong any more. Where the mark is not certain, taking the id over makes it so.
+
+        Raises:
+            JournalTruncated: events are published that the log does not have.
+            BrokerError: nobody says how far it is published.
+        """
+        try:
+            mark = await self._sink.mark(idlog.log)
+        except PersistenceError:
+            mark = None
+        if mark is None:
+            async with self._sink.open(idlog.log) as transactor:
+                mark = transactor.mark
+        await self._note(idlog, mark)
+
     async def _note(self, idlog: IdLog, mark: int) -> None:
         """Take over a mark that was looked up.
 
