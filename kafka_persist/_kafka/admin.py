@@ -86,6 +86,8 @@ class Admin:
     def _described(self, names: Sequence[str], found: dict[str, int | PersistenceError]) -> dict[str, KafkaError]:
         """Note the topics that metadata shows; return the answers about the others."""
         open_ones: dict[str, KafkaError] = {}
+        if not names:
+            return open_ones
         answers = self._client.describe_topics(TopicCollection(list(names)), request_timeout=self._timeout)
         for name, answer in answers.items():
             error = self._error(answer)
@@ -142,7 +144,7 @@ class Admin:
 
     # --- creating ------------------------------------------------------------------------------------------------
 
-    def ensure(self, specs: Sequence[TopicSpec]) -> dict[TopicSpec, PersistenceError | None]:
+    def ensure(self, specs: Sequence[TopicSpec]) -> dict[TopicSpec, int | PersistenceError]:
         """Create the missing topics, check the settings of all.
 
         Returns:
@@ -153,7 +155,9 @@ class Admin:
         existing = self._create_missing(specs, created, results) if self._create else self._there(specs, results)
         self._check(existing, results)
         self._check(self._one_of_each_kind(created), results)
-        return {spec: results.get(spec) for spec in specs}
+        counts: dict[str, int | PersistenceError] = {spec.name: max(0, spec.partitions) for spec in created}
+        self._described([spec.name for spec in existing], counts)
+        return {spec: results.get(spec) or _count(counts.get(spec.name)) for spec in specs}
 
     def _create_missing(
         self, specs: Sequence[TopicSpec], created: list[TopicSpec], results: dict[TopicSpec, PersistenceError | None]
@@ -313,3 +317,8 @@ class Admin:
 
     def _close(self) -> None:
         self._client.__exit__(None, None, None)
+
+
+def _count(found: int | PersistenceError | None) -> int:
+    """The number of partitions, where it is known."""
+    return found if isinstance(found, int) else 0

@@ -257,7 +257,9 @@ class KafkaDriver(Driver):
 
     async def partition_count(self, topic: str) -> int:
         """See `Driver.partition_count`."""
-        await self._topics.exists(Log(topic))
+        if not self._topics.partition_count(topic):
+            await self._topics.exists(Log(topic))
+        await trio.lowlevel.checkpoint()
         return self._topics.partition_count(topic)
 
     def forget_topics(self, names: Iterable[str]) -> None:

@@ -65,16 +65,17 @@ class Together(Generic[K, R]):
             raise question.error
         return question.answers[0]
 
-    async def all(self, keys: Sequence[K]) -> None:
-        """Ask for several keys; the first error is raised when all have their answers.
+    async def all(self, keys: Sequence[K]) -> list[R]:
+        """Ask for several keys, and return their answers in order; the first error is raised when all have answered.
 
         Cancellation: at once.
         """
         errors: list[PersistenceError] = []
+        answers: dict[K, R] = {}
 
         async def one(key: K) -> None:
             try:
-                await self(key)
+                answers[key] = await self(key)
             except PersistenceError as error:
                 errors.append(error)
 
@@ -83,6 +84,7 @@ class Together(Generic[K, R]):
                 nursery.start_soon(one, key)
         if errors:
             raise errors[0]
+        return [answers[key] for key in keys]
 
     async def _serve(self) -> None:
         try:

@@ -37,7 +37,7 @@ class Topics:
         """Topics with sound settings; they exist."""
         self._partitions: dict[str, int] = {}
         self._look: Together[str, int] = Together(self._look_now, tasks, BATCH)
-        self._ensure: Together[TopicSpec, None] = Together(self._ensure_now, tasks, BATCH)
+        self._ensure: Together[TopicSpec, int] = Together(self._ensure_now, tasks, BATCH)
 
     def use(self, admin: Admin) -> None:
         """Ask another client from here on."""
@@ -58,18 +58,21 @@ class Topics:
         found = await self._look(log.topic)
         if not found:
             self.forget([log.topic])
-        else:
-            if len(self._partitions) >= MAX_KNOWN:
-                self._partitions.clear()
-            self._partitions[log.topic] = found
+        self._note(log.topic, found)
         return log.partition < found
+
+    def _note(self, topic: str, partitions: int) -> None:
+        if len(self._partitions) >= MAX_KNOWN:
+            self._partitions.clear()
+        if partitions:
+            self._partitions[topic] = partitions
 
     def partition_count(self, topic: str) -> int:
         """How many partitions a topic had when it was last asked for; 0 if there was none."""
         return self._partitions.get(topic, 0)
 
     async def ensure(self, specs: Iterable[TopicSpec]) -> None:
-        """Create the missing topics, check the settings; those that were ensured before are not asked for again.
+        """Create missing topics, check the settings; those that were ensured before are not asked for again.
 
         Raises:
             TopicSettingsRefused, TopicMissing, BrokerError.
@@ -79,9 +82,11 @@ class Topics:
             await trio.lowlevel.checkpoint()
             return
         if len(missing) == 1:
-            await self._ensure(missing[0])
+            counts = [await self._ensure(missing[0])]
         else:
-            await self._ensure.all(missing)
+            counts = await self._ensure.all(missing)
+        for spec, count in zip(missing, counts, strict=True):
+            self._note(spec.name, count)
         if len(self.ensured) >= MAX_KNOWN:
             self.ensured.clear()
         self.ensured.update(spec.name for spec in missing)
@@ -96,6 +101,6 @@ class Topics:
         admin = self._admin
         return await self._blocking.run(partial(admin.using, partial(admin.look, names)))
 
-    async def _ensure_now(self, specs: Sequence[TopicSpec]) -> Mapping[TopicSpec, PersistenceError | None]:
+    async def _ensure_now(self, specs: Sequence[TopicSpec]) -> Mapping[TopicSpec, int | PersistenceError]:
         admin = self._admin
         return await self._blocking.run(partial(admin.using, partial(admin.ensure, specs)))

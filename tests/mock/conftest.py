@@ -41,6 +41,10 @@ class MockDriver(KafkaDriver):
                 self.mock.create_topic(spec.name, spec.partitions)
                 self._topics.ensured.add(spec.name)
 
+    async def partition_count(self, topic: str) -> int:
+        await trio.lowlevel.checkpoint()
+        return 1
+
     async def delete_before(self, log: Log, offset: int) -> None:
         await trio.lowlevel.checkpoint()
         self.mock.delete_records(log.topic, offset)
