@@ -11,6 +11,7 @@ from confluent_kafka.admin import AdminClient
 
 from ..config import JournalConfig
 from ..driver import TopicSpec
+from ..errors import PersistenceError
 from .admin import Admin
 from .brokers import located_once
 from .client import Reasons, client_config
@@ -68,7 +69,7 @@ async def ensure_topics(config: JournalConfig, specs: Sequence[TopicSpec]) -> No
             )
         try:
             for problem in admin.ensure(specs).values():
-                if problem is not None:
+                if isinstance(problem, PersistenceError):
                     raise problem
         finally:
             admin.close()

@@ -4,7 +4,7 @@ An offset that is not in the log gives the same error below its start and above 
 fetch from the beginning tells by its watermarks (`locate`). So "no answer" and "nothing there" are never the same thing.
 
 A log that ends below what the caller has seen may be shown by a deposed leader that has not noticed yet. So such an end is
-not believed at once: the leader is asked for again, for `DOUBT_SECONDS`.
+not believed at once: the leader is asked for again, for `SHORT_LOG_PATIENCE`.
 """
 
 from __future__ import annotations
@@ -18,12 +18,9 @@ import attrs
 import trio
 from confluent_kafka import OFFSET_BEGINNING, KafkaError, Message
 
-from ..driver import Log, LogRange, OffsetGone, Record
+from ..driver import SHORT_LOG_PATIENCE, Log, LogRange, OffsetGone, Record
 from ..errors import CorruptRecord, PersistenceError
 from .errors import MISSING, OUT_OF_RANGE, UNREACHABLE, broker_error, describe
-
-DOUBT_SECONDS: Final = 3.0
-"""How long a log that ends below what was seen is asked for again before its end is believed."""
 
 BAD_RECORD_ATTEMPTS: Final = 3
 
@@ -174,7 +171,7 @@ class Fetch:
 
     def _cut(self, first: int, end: int) -> Step:
         """The log begins behind the wanted offset; what comes now is its beginning."""
-        if self.exact or self.progress:
+        if self.exact or self.records:
             self.failure = OffsetGone(
                 f"{self.log} was cut at offset {first} while it was read: offset {self.next_offset} is gone"
             )
@@ -189,7 +186,7 @@ class Fetch:
         now = time.monotonic()
         self.reason = f"it ends at offset {end}, before what is to be read"
         if self._doubt_until is None:
-            self._doubt_until = now + DOUBT_SECONDS
+            self._doubt_until = now + SHORT_LOG_PATIENCE
         if now < self._doubt_until:
             return Step.ASSIGN_LATER
         start = self.bounds.start if self.bounds is not None else end
