@@ -24,11 +24,13 @@ from ._journal.gate import Gate
 from ._journal.idlog import IdLog
 from ._journal.known import Tools
 from ._journal.layout import TopicPerId
+from ._journal.listing import has_events, listed
 from ._journal.registry import Registry
 from ._journal.replay import Source, Window, served, streamed
 from ._journal.writing import Writing
 from ._lifecycle import Background, background
 from ._publishing.collision import Collisions
+from ._publishing.sweep import Failures, each_stored_id
 from ._publishing.wiring import NoSink, Publishing, make_desk, make_mapping
 from .abc import Capability, Journal, ReplayChannel
 from .config import JournalConfig
@@ -56,6 +58,7 @@ CAPABILITIES: Final = frozenset(
         Capability.REFUSES_STALE_SEQUENCE_NRS,
         Capability.FENCING,
         Capability.DURABLE,
+        Capability.PERSISTENCE_IDS,
     }
 )
 
@@ -181,7 +184,7 @@ class KafkaJournal(Journal):
 
     @property
     def capabilities(self) -> frozenset[Capability]:
-        """Everything but listing ids (a topic's name does not give its id back)."""
+        """Everything that a journal can do."""
         return CAPABILITIES
 
     # --- writing -------------------------------------------------------------------------------------------------
@@ -297,6 +300,20 @@ class KafkaJournal(Journal):
     async def _look_in_turn(self, idlog: IdLog) -> Chain:
         async with idlog.turn():
             return await self._look(idlog)
+
+    def persistence_ids(self) -> AbstractAsyncContextManager[trio.abc.ReceiveChannel[str]]:
+        """See `Journal.persistence_ids`: each topic's first records say whose it is, and whether it was written."""
+        self._check_open()
+
+        async def look(found: Callable[[str], Awaitable[None]]) -> Failures:
+            async def written(persistence_id: str) -> None:
+                log = self._layout.log_of(persistence_id)
+                if await has_events(self._driver, log, persistence_id, self.highest_sequence_nr):
+                    await found(persistence_id)
+
+            return await each_stored_id(self._driver, self._config, self._layout, written)
+
+        return listed(look, self._tasks.spawn)
 
     # --- deleting ------------------------------------------------------------------------------------------------
 

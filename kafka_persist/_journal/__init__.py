@@ -6,5 +6,6 @@
 * `known`: what is known of one id's log; `idlog`: the queue in front of it, with one record in flight.
 * `changes`: what needs a log for itself: claim, deletion, the published mark.
 * `reading`, `replay`: judged stretches of a log, and a bounded stream of events, read ahead by a task.
+* `listing`: the ids of a journal.
 * `registry`: the ids that are known here, with a bound, and never one in use; `bookmark`: a place in a log as bytes.
 """

@@ -36,7 +36,7 @@ SHOWN: Final = 5
 
 
 async def stored_ids(driver: Driver, config: JournalConfig, layout: Layout) -> tuple[list[str], Failures]:
-    """List the persistence ids of a journal: each topic's first record says whose it is.
+    """List the persistence ids of a journal, those included that were only claimed.
 
     Returns:
         The ids, and why it is not known of some topics whether they have one.
@@ -44,16 +44,34 @@ async def stored_ids(driver: Driver, config: JournalConfig, layout: Layout) -> t
     Raises:
         BrokerError: the topics cannot be listed.
     """
-    names = {name for name in await driver.topic_names() if _may_be_journal(name, config)}
     found: list[str] = []
+
+    async def keep(persistence_id: str) -> None:
+        found.append(persistence_id)
+
+    failures = await each_stored_id(driver, config, layout, keep)
+    return sorted(found), failures
+
+
+async def each_stored_id(
+    driver: Driver, config: JournalConfig, layout: Layout, found: Callable[[str], Awaitable[None]]
+) -> Failures:
+    """Call ``await found(persistence_id)`` for each id of a journal: each topic's first record says whose it is.
+
+    Returns:
+        Why it is not known of some topics whether they have an id, or what `found` raised for it.
+
+    Raises:
+        BrokerError: the topics cannot be listed.
+    """
+    names = {name for name in await driver.topic_names() if _may_be_journal(name, config)}
 
     async def look(name: str) -> None:
         owner = await _owner(driver, Log(name, config.partition))
         if owner is not None and _topic_of(owner, layout) == name:
-            found.append(owner)
+            await found(owner)
 
-    failures = await for_each(sorted(names), look)
-    return sorted(found), failures
+    return await for_each(sorted(names), look)
 
 
 async def for_each(names: Iterable[str], async_fn: Callable[[str], Awaitable[None]]) -> Failures:

@@ -43,7 +43,7 @@ class OnABroker:
 
 
 class KafkaJournal(OnABroker, JournalSpec):
-    capabilities = JOURNAL - {Capability.PERSISTENCE_IDS}
+    capabilities = JOURNAL
     max_write_bytes = LIMIT
 
     @pytest.fixture
