@@ -7,7 +7,7 @@ import uuid
 import pytest
 import trio
 
-from kafka_persist import WriterFenced
+from kafka_persist import JournalConfig, WriterFenced, open_journal
 
 from .place import Entity, open_place, replayed
 
@@ -120,3 +120,41 @@ async def test_one_call_to_more_ids_than_are_cached_is_one_call(autojump_clock):
             )
         for entity in entities:
             assert await replayed(other, entity.persistence_id) == ["a"]
+
+
+@pytest.mark.broker
+@pytest.mark.parametrize(
+    "limits",
+    [
+        {"max_cached_ids": 1, "max_waiting_writes": 1},
+        {"max_cached_ids": 2, "max_waiting_writes": 2, "max_waiting_bytes": 30},
+        {"max_cached_ids": 11, "max_waiting_bytes": 1, "max_concurrent_recoveries": 1, "readers": 1},
+    ],
+    ids=str,
+)
+async def test_on_a_broker_the_answers_stay_right(kafka_server, kafka_prefix, limits):
+    """The same with threads and a network: tasks that write, and readers of the same ids beside them."""
+    config = JournalConfig(bootstrap_servers=kafka_server.bootstrap_servers, **limits)
+    async with open_journal(config) as journal, open_journal(config) as other:
+        entities = [Entity(journal, f"{kafka_prefix}{number}") for number in range(12)]
+        await journal.prepare(entity.persistence_id for entity in entities)
+        for entity in entities:  # one after the other: opening many at once is another test
+            await entity.claim()
+
+        async def live(entity):
+            for number in range(10):
+                assert await entity.write(f"{entity.persistence_id} {number}")
+
+        async def look():
+            for entity in entities:
+                found = await replayed(other, entity.persistence_id)
+                assert found == [f"{entity.persistence_id} {number}" for number in range(len(found))]
+
+        async with trio.open_nursery() as nursery:
+            for entity in entities:
+                nursery.start_soon(live, entity)
+            nursery.start_soon(look)
+        for reader in (journal, other):
+            for entity in entities:
+                assert len(entity.acknowledged) == 10
+                assert await replayed(reader, entity.persistence_id) == entity.acknowledged
