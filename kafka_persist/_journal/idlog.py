@@ -47,6 +47,7 @@ class Settling(Protocol):
     @property
     def settled(self) -> bool:
         """Nothing of it would be lost if it were forgotten."""
+        ...
 
 
 @attrs.frozen(eq=False)

@@ -12,6 +12,7 @@ import trio
 
 from compat_suite import Backdoor
 from kafka_persist._core.cbor import Limits, decode, encode
+from kafka_persist._core.envelope import Kind as RecordKind
 from kafka_persist._core.envelope import decode_envelope, encode_envelope
 from kafka_persist._core.snapshot_format import Kind, parse_key
 from kafka_persist._kafka.driver import open_driver
@@ -82,7 +83,9 @@ async def append(driver, log, key, value):
 def moved(envelope, shift, sequence_nr, fields):
     """A record as it would be further behind, with one event of it changed."""
     prev_offset = envelope.prev_offset + shift if envelope.prev_offset >= 0 else -1
-    entries = envelope.entries and encode([changed(e, sequence_nr, fields) for e in decode(envelope.entries, LIMITS)])
+    entries = envelope.entries
+    if envelope.kind is RecordKind.EVENTS:
+        entries = encode([changed(entry, sequence_nr, fields) for entry in decode(entries, LIMITS)])
     return encode_envelope(envelope._replace(prev_offset=prev_offset, entries=entries))
 
 
