@@ -10,7 +10,7 @@ import attrs
 from .._core.chain import Chain, Head, check_complete, check_range
 from .._core.envelope import Envelope, Kind, decode_envelope
 from .._core.follower import Follower
-from ..driver import Driver, Log, OffsetGone, Record, Scan
+from ..driver import Driver, Log, LogRange, OffsetGone, Record, Scan
 from ..errors import CorruptRecord, JournalHeadLost, JournalTruncated, PersistenceError, StoredDataError
 
 CUTS_WHILE_READING: Final = 20
@@ -109,7 +109,8 @@ async def catch_up(
         TopicMissing: the topic does not exist.
         RecoveryStalled, BrokerError: the broker did not answer.
     """
-    follower, failed_at = Follower(chain), None
+    follower = Follower(chain)
+    failed_at: LogRange | None = None
     try:
         for attempt in range(CUTS_WHILE_READING):
             try:
@@ -121,9 +122,10 @@ async def catch_up(
                     raise
                 # Start and end of the log are two questions. A deletion between them shows a log that begins where it
                 # ends, or one whose first record nothing confirms. It is lost if a log that stands still says so, too.
-                before, failed_at = failed_at, (await driver.scan(log, None, 0)).range
-                if failed_at == before and not isinstance(error, OffsetGone):
-                    raise
+                if not isinstance(error, OffsetGone):
+                    before, failed_at = failed_at, await _bounds(driver, log)
+                    if failed_at is not None and failed_at == before:
+                        raise
     except PersistenceError as error:
         error.about(chain.persistence_id, log.topic, follower.position)
         raise
@@ -147,6 +149,14 @@ async def _read_on(
             await _check_end(driver, log, follower.chain, end)
         check_no_hole(follower.position, end, log)
     follower.position = max(follower.position, end)
+
+
+async def _bounds(driver: Driver, log: Log) -> LogRange | None:
+    """The log's bounds as of now; None if they are just changing."""
+    try:
+        return (await driver.scan(log, None, 0)).range
+    except OffsetGone:
+        return None
 
 
 async def _check_end(driver: Driver, log: Log, chain: Chain, end: int) -> None:
