@@ -16,6 +16,7 @@ from ._config.root import Config
 from ._config.secrets import Secret
 from ._config.snapshots import SnapshotStoreConfig
 from ._config.stores import StoreConfig
+from .errors import ConfigError
 
 __all__ = [
     "Config",
@@ -58,7 +59,14 @@ def load_config(path: str | os.PathLike[str] | None = None, *, environ: Mapping[
         ConfigError: the file cannot be read, or a key or value is wrong: the message names file and key, says why, and
             suggests what may have been meant.
     """
-    return load(path, os.environ if environ is None else environ)
+    try:
+        return load(path, os.environ if environ is None else environ)
+    except ConfigError as error:
+        refused = error
+    # The message says all; the frames that it came through hold the values of the file, secrets in clear, and so would
+    # be shown by whatever prints a traceback with local variables.
+    refused.__context__ = None
+    raise refused.with_traceback(None)
 
 
 def reference_toml() -> str:

@@ -55,6 +55,19 @@ class Secret:
         raise TypeError("a configuration with secrets cannot be pickled; load it again where it is needed")
 
 
+@final
+class SecretText(str):
+    """A secret in clear, for the client, which takes a `str`; whoever shows a variable calls `repr` and gets ``***``.
+
+    A traceback with local variables shows what a plain dictionary holds, and clients are made of such.
+    """
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return REDACTED
+
+
 class Settings(Mapping[str, Any]):
     """An immutable mapping whose repr shows `***` for secrets; the values themselves are as given."""
 
@@ -90,9 +103,7 @@ class Properties(Settings):
 
     def reveal(self) -> dict[str, Any]:
         """Return the properties as the client wants them, secrets in clear."""
-        return RevealedProperties(
-            {name: value.reveal() if isinstance(value, Secret) else value for name, value in self._items.items()}
-        )
+        return RevealedProperties({name: _revealed(value) for name, value in self._items.items()})
 
 
 class RevealedProperties(dict[str, Any]):
@@ -100,6 +111,11 @@ class RevealedProperties(dict[str, Any]):
 
     def __repr__(self) -> str:
         return repr({name: REDACTED if is_secret(name) else value for name, value in self.items()})
+
+
+def _revealed(value: Any) -> Any:
+    plain = value.reveal() if isinstance(value, Secret) else value
+    return SecretText(plain) if isinstance(value, Secret) and isinstance(plain, str) else plain
 
 
 def _wrapped(name: str, value: Any) -> Any:

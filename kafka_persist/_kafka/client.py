@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from confluent_kafka import KafkaError
 
+from .._config.secrets import RevealedProperties
 from ..errors import AuthenticationError, ConnectError, PersistenceError
 from .errors import AUTHENTICATION, describe
 
@@ -52,5 +53,5 @@ class Reasons:
 
 
 def client_config(properties: Mapping[str, Any], reasons: Reasons) -> dict[str, Any]:
-    """Return the configuration of a client with our callbacks."""
-    return {**properties, "error_cb": reasons.note, "logger": LOGGER}
+    """Return the configuration of a client with our callbacks; it does not print its secrets."""
+    return RevealedProperties({**properties, "error_cb": reasons.note, "logger": LOGGER})

@@ -247,13 +247,13 @@ class KafkaDriver(Driver):
         """The settings of topics, by their names."""
         return await self._ask(partial(self._admin.topic_settings, names))
 
-    async def _ask(self, call: Callable[[], T]) -> T:
-        """Make a call of the admin client, in a thread."""
-        return await self._blocking.run(partial(self._admin.using, call))
-
     async def topic_replication(self, names: Sequence[str]) -> dict[str, int]:
         """How many copies topics have, by their names."""
         return await self._ask(partial(self._admin.replication, names))
+
+    async def _ask(self, call: Callable[[], T]) -> T:
+        """Make a call of the admin client, in a thread."""
+        return await self._blocking.run(partial(self._admin.using, call))
 
     async def partition_count(self, topic: str) -> int:
         """See `Driver.partition_count`."""
