@@ -18,7 +18,20 @@ from typing import Any
 
 import trio
 
-from .errors import JournalBroken, PersistenceError
+from .errors import JournalBroken, PersistenceError, UsageError
+
+
+def require_trio() -> None:
+    """Refuse to work outside of a Trio program; the first step of everything that is opened.
+
+    Raises:
+        UsageError: another event loop runs the caller, or none.
+    """
+    if not trio.lowlevel.in_trio_run():
+        raise UsageError(
+            "this library needs Trio: start the program with trio.run(main). Under asyncio it cannot work; anyio programs "
+            'run on Trio with anyio.run(main, backend="trio")'
+        )
 
 
 class Background:

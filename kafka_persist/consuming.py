@@ -13,7 +13,7 @@ import trio
 
 from ._consuming.decoding import EventDecoder, PersistentReprDecoder
 from ._consuming.stream import EventStream, OnUndecodable, ReceivedEvent, StreamStatistics
-from ._lifecycle import background
+from ._lifecycle import background, require_trio
 from .config import JournalConfig
 from .driver import TopicSpec
 from .errors import UsageError
@@ -67,6 +67,7 @@ async def open_events(
         TopicMissing: a topic is missing, and creation is not allowed.
         BrokerError: the broker did not answer, or refused.
     """
+    require_trio()
     names = _check(topics, group, on_undecodable, dead_letter_topic)
     from ._kafka.consumers import open_event_reader
     from ._kafka.dead_letters import SendDeadLetter, open_dead_letter_producer

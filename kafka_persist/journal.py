@@ -28,7 +28,7 @@ from ._journal.listing import has_events, listed
 from ._journal.registry import Registry
 from ._journal.replay import Source, Window, served, streamed
 from ._journal.writing import Writing
-from ._lifecycle import Background, background
+from ._lifecycle import Background, background, require_trio
 from ._publishing.collision import Collisions
 from ._publishing.sweep import Failures, each_stored_id
 from ._publishing.wiring import NoSink, Publishing, make_desk, make_mapping
@@ -86,6 +86,7 @@ async def open_journal(
     then ends every thread and connection. Cancelled, it does the same without waiting
     for answers: such writes are unknown.
     """
+    require_trio()
     from ._kafka.brokers import located
     from ._kafka.driver import open_driver_at
     from ._kafka.event_sink import open_event_sink
@@ -112,6 +113,7 @@ async def open_journal_on(
 
     Without `publishing` nothing is published, and the journal's records say nothing about it.
     """
+    require_trio()
     config = config or JournalConfig()
     async with background("the journal") as tasks:
         journal = KafkaJournal(driver, config, serializer or default_serializer(), tasks, publishing)

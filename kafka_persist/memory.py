@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
+from ._lifecycle import require_trio
 from ._memory.backend import MemoryBackend
 from ._memory.journal import MemoryJournal
 from ._memory.snapshots import MemorySnapshotStore
@@ -41,6 +42,7 @@ def open_memory_journal(
 async def _open_journal(
     backend: MemoryBackend | None, serializer: Serializer, max_write_bytes: int
 ) -> AsyncGenerator[Journal]:
+    require_trio()
     journal = MemoryJournal(
         backend or MemoryBackend(), serializer, max_write_bytes=max_write_bytes, durable=backend is not None
     )
@@ -72,6 +74,7 @@ def open_memory_snapshot_store(
 async def _open_snapshot_store(
     backend: MemoryBackend | None, serializer: Serializer, keep: int | None, *, fallback: bool
 ) -> AsyncGenerator[SnapshotStore]:
+    require_trio()
     store = MemorySnapshotStore(
         backend or MemoryBackend(), serializer, keep=keep, fallback=fallback, durable=backend is not None
     )

@@ -13,7 +13,7 @@ import trio
 
 from ._entities.fold import Fold
 from ._entities.services import Services
-from ._lifecycle import background
+from ._lifecycle import background, require_trio
 from .abc import Journal, SnapshotStore
 from .config import Config, JournalConfig
 from .consuming import EventStream, OnUndecodable, open_events
@@ -49,6 +49,7 @@ async def open_persistence(
 
     Leaving the block ends every task, thread and connection; writes that were handed over are waited for.
     """
+    require_trio()
     config = config or Config()
     serializer = serializer or default_serializer()
     async with (
@@ -82,6 +83,7 @@ async def open_persistence_on(
             which they came.
         ignore_orphan: whether a snapshot that is newer than the journal's last event is passed over.
     """
+    require_trio()
     async with background("the persistence") as tasks:
         services = Services(journal, snapshot_store, ignore_orphan, tasks.spawn)
         try:

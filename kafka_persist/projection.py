@@ -23,6 +23,7 @@ import trio
 
 from ._consuming.decoding import EventDecoder
 from ._consuming.stream import ReceivedEvent, received
+from ._lifecycle import require_trio
 from .config import JournalConfig
 from .driver import Log, TopicSpec
 from .errors import JournalHeadLost, PersistenceError, ProjectionFailed, RecoveryStalled, UsageError, printable
@@ -110,6 +111,7 @@ async def open_projection(
         TopicMissing: a topic is missing, and creation is not allowed.
         BrokerError: the broker did not answer, or refused.
     """
+    require_trio()
     names = [topics] if isinstance(topics, str) else list(topics)
     if not names or not all(is_legal_topic_name(name) for name in names):
         raise UsageError(f"topics must be one or more names of topics, not {topics!r}")

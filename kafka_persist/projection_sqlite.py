@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
 
 from .consuming import ReceivedEvent
@@ -118,11 +118,27 @@ class SqliteProjectionStore(ProjectionStore):
     def clear(self) -> None:
         """See `ProjectionStore.clear`."""
         with self._transaction():
-            for statement in (*self._clear.split(";"), *_FORGET):
+            for statement in (*statements(self._clear), *_FORGET):
                 self._connection.execute(statement)
 
     def _transaction(self) -> _Transaction:
         return _Transaction(self._connection)
+
+
+def statements(script: str) -> Iterator[str]:
+    """Cut a script into its statements: at the semicolons that end one, not at those in literals, comments and triggers.
+
+    `executescript` cannot be used in a transaction: it commits first.
+    """
+    begun = ""
+    for part in script.split(";")[:-1]:
+        begun += f"{part};"
+        if sqlite3.complete_statement(begun):
+            yield begun
+            begun = ""
+    rest = begun + script.rpartition(";")[2]
+    if rest.strip():
+        yield rest
 
 
 _FORGET = ("DELETE FROM kafka_persist_positions", "DELETE FROM kafka_persist_applied")

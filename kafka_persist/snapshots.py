@@ -20,7 +20,7 @@ from typing import Final
 import trio
 
 from ._core.snapshot_payload import encode_payload
-from ._lifecycle import Background, background
+from ._lifecycle import Background, background, require_trio
 from ._snapshots.jobs import Job, Jobs, Turns
 from ._snapshots.loading import Loader
 from ._snapshots.removing import Tidier, withdraw
@@ -58,6 +58,7 @@ async def open_snapshot_store(
     ``config.delivery_timeout`` seconds); every other call that still runs ends with `StoreClosed`. Cancelled, it waits
     for nothing: what has no answer is unknown.
     """
+    require_trio()
     from ._kafka.driver import open_driver
 
     config = config or SnapshotStoreConfig()
@@ -84,6 +85,7 @@ async def open_snapshot_store_on(
         serializer: the registry of snapshot types; by default plain data only.
         clock: gives the timestamps, milliseconds since the Unix epoch.
     """
+    require_trio()
     config = config or SnapshotStoreConfig()
     async with background("the snapshot store") as tasks, AsyncExitStack() as stack:
         store = KafkaSnapshotStore(driver, config, serializer or default_serializer(), tasks, clock or _wall_clock)
