@@ -51,11 +51,14 @@ T = TypeVar("T")
 
 _log = logging.getLogger("kafka_persist.consuming")
 
-LEAVING_SECONDS: Final = 5.0
-"""How long leaving waits for the answer to the last commit."""
+COMMIT_SECONDS: Final = 5.0
+CLOSING_SECONDS: Final = 6.0
+"""How long leaving waits for the answer to the last commit, and for the client's end: to a coordinator that answers nothing it
+says goodbye for five seconds."""
 
-LEAVING_CANCELLED_SECONDS: Final = 0.4
-"""The same after a cancellation: a broker that is there has answered by then."""
+HURRIED_COMMIT_SECONDS: Final = 0.4
+HURRIED_CLOSING_SECONDS: Final = 0.5
+"""The same after a cancellation; a broker that answers has done so by then."""
 
 LOOKUP_SECONDS: Final = 10.0
 LOOKUPS: Final = 4
@@ -347,16 +350,28 @@ class EventReader:
     async def leave(self) -> None:
         """Commit what is finished, leave the group, end the clients.
 
-        Cancellation: takes no effect; it is bounded, and shorter if the surrounding block was cancelled.
+        Cancellation: it is bounded, and after a cancellation takes about a second at most.
         """
-        cancelled = trio.current_effective_deadline() <= trio.current_time()
-        with trio.move_on_after(LEAVING_CANCELLED_SECONDS if cancelled else LEAVING_SECONDS, shield=True):
-            await self._settle()
-        if left := self._progress.uncommitted() if self._group else {}:
-            _log.warning("left with %d positions uncommitted: the next reader repeats events", len(left))
-        if self._waiting is not None:
-            self._waiting.close()
-        await close_client(self.close, "a consumer of events")
+        begun, hurried = self._left(), True
+        try:
+            with trio.move_on_after(COMMIT_SECONDS):
+                await self._settle()
+            hurried = False
+        finally:
+            if hurried:
+                with trio.move_on_after(HURRIED_COMMIT_SECONDS, shield=True):
+                    await self._settle()
+            if left := self._left():
+                _log.warning("left with %d positions uncommitted: the next reader repeats events", left)
+            if self._waiting is not None:
+                self._waiting.close()
+            answers = not left and (begun or not hurried)  # one that has just been silent will not say goodbye either
+            seconds = CLOSING_SECONDS if answers else HURRIED_CLOSING_SECONDS
+            await close_client(self.close, "a consumer of events", seconds=seconds)  # noqa: ASYNC102 - shields itself
+
+    def _left(self) -> int:
+        """How many positions are not committed yet."""
+        return len(self._progress.uncommitted()) if self._group else 0
 
     async def _settle(self) -> None:
         """Wait until everything finished is committed; what comes meanwhile is nobody's."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import uuid
+from contextlib import contextmanager
+from functools import partial
 
 import pytest
 import trio
@@ -50,22 +52,7 @@ class Place:
     async def write(self, count, names=("a", "b", "c"), payload=None):
         """Store and publish so many more events of each id."""
         async with open_journal(self.config, event_topic_mapper=To(self.topic)) as journal:
-            for name in names:
-                writer = uuid.uuid4()
-                first = await journal.claim(name, writer) + 1
-                await journal.write(
-                    [
-                        AtomicWrite(
-                            PersistentRepr(
-                                persistence_id=name,
-                                sequence_nr=number,
-                                payload=number if payload is None else payload,
-                                writer=writer,
-                            )
-                            for number in range(first, first + count)
-                        )
-                    ]
-                )
+            await write_some(journal, names, count, payload)
 
     def produce(self, value, key=b"raw"):
         with Producer({"bootstrap.servers": self.servers}) as client:
@@ -92,8 +79,41 @@ class Place:
         finally:
             consumer.close()
 
+    @contextmanager
+    def open_commit(self, offset):
+        """A transaction that will move the group's position in partition 0, still open; gives what commits it."""
+        raw = {"bootstrap.servers": self.servers, "logger": logging.getLogger("tests.raw")}
+        producer = Producer({**raw, "transactional.id": self.group})
+        producer.init_transactions(30)
+        producer.begin_transaction()
+        with Consumer({**raw, "group.id": self.group}) as consumer:
+            position = [TopicPartition(self.topic, 0, offset)]
+            producer.send_offsets_to_transaction(position, consumer.consumer_group_metadata(), 30)
+        yield partial(producer.commit_transaction, 30)
+        producer.close()
+
     def without_creation(self):
         return JournalConfig(bootstrap_servers=self.servers, topics=TopicsConfig(create=False))
+
+
+async def write_some(journal, names, count, payload=None):
+    """Store so many more events of each id, in one atomic write."""
+    for name in names:
+        writer = uuid.uuid4()
+        first = await journal.claim(name, writer) + 1
+        await journal.write(
+            [
+                AtomicWrite(
+                    PersistentRepr(
+                        persistence_id=name,
+                        sequence_nr=number,
+                        payload=number if payload is None else payload,
+                        writer=writer,
+                    )
+                    for number in range(first, first + count)
+                )
+            ]
+        )
 
 
 async def take(stream, count):
@@ -103,9 +123,9 @@ async def take(stream, count):
         return [await stream.receive() for _ in range(count)]
 
 
-async def until(condition):
+async def until(condition, seconds=60):
     """Wait until a condition holds that only the broker's answers bring about."""
-    with trio.fail_after(60):
+    with trio.fail_after(seconds):
         while not condition():  # noqa: ASYNC110 - statistics have no event to wait for
             await trio.sleep(0.02)
 
