@@ -15,6 +15,7 @@ from ..driver import Log, TopicSpec
 from ..errors import ConnectError, PersistenceError, TopicMissing, TopicSettingsRefused
 from .blocking import Users, pause, wait_for
 from .checks import problems_of
+from .client import Reasons
 from .errors import AUTHORIZATION, MISSING, UNREACHABLE, broker_error, error_in, translated
 
 T = TypeVar("T")
@@ -39,6 +40,7 @@ class Admin:
 
     Args:
         client: the client; made in a thread, too.
+        reasons: the last errors that it reported.
         replication_factor: of new topics; -1 is the broker's default.
         create: whether missing topics may be created.
         policy: what becomes of settings that lose data: "refuse" or "warn".
@@ -46,9 +48,17 @@ class Admin:
     """
 
     def __init__(
-        self, client: AdminClient, *, replication_factor: int, create: bool, policy: str, timeout: float
+        self,
+        client: AdminClient,
+        reasons: Reasons,
+        *,
+        replication_factor: int,
+        create: bool,
+        policy: str,
+        timeout: float,
     ) -> None:
         self._client = client
+        self._reasons = reasons
         self._users = Users(self._close)
         self._replication = replication_factor
         self._create = create
@@ -78,7 +88,8 @@ class Admin:
             if not left:
                 return found
             if time.monotonic() > give_up:
-                reason = passing[0] if passing else "no answer"
+                self._client.poll(0)  # lets the client tell its reasons
+                reason = passing[0] if passing else f"no broker answers ({self._reasons.text()})"
                 error = ConnectError(f"looking for topics: nobody can tell whether they exist: {reason}")
                 return found | dict.fromkeys(left, error)
             pause()
@@ -316,9 +327,14 @@ class Admin:
         self._users.close()
 
     def _close(self) -> None:
-        self._client.__exit__(None, None, None)
+        close_admin_client(self._client)
 
 
 def _count(found: int | PersistenceError | None) -> int:
     """The number of partitions, where it is known."""
     return found if isinstance(found, int) else 0
+
+
+def close_admin_client(client: AdminClient) -> None:
+    """End the client's threads and connections. Blocks."""
+    client.__exit__(None, None, None)

@@ -59,9 +59,11 @@ async def ensure_topics(config: JournalConfig, specs: Sequence[TopicSpec]) -> No
 
     def ensure() -> None:
         with configured():
-            client = AdminClient(client_config(config.client_properties(), Reasons()))
+            reasons = Reasons()
+            client = AdminClient(client_config(config.client_properties(), reasons))
             admin = Admin(
                 client,
+                reasons,
                 replication_factor=config.topics.replication_factor,
                 create=config.topics.create,
                 policy=config.settings_policy,

@@ -9,21 +9,22 @@ from functools import partial
 from typing import Final, TypeVar
 
 import trio
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 
 from .._lifecycle import Background, background
 from ..config import StoreConfig
 from ..driver import Ack, Driver, Log, LogReader, Scan, TopicSpec
 from ..errors import ConfigError, JournalBroken, RecoveryStalled, TopicMissing
-from .admin import Admin
+from .admin import Admin, close_admin_client
 from .blocking import Blocking
 from .brokers import Brokers, C, at, located
 from .client import Reasons, client_config
 from .closing import close_client
 from .errors import describe, error_in
 from .fetcher import Fetcher
-from .producer import Bridge, make_client
+from .making import make_client
+from .producer import Bridge, close_producer
 from .producers import Producers
 from .reader import Reader
 from .topics import Topics
@@ -128,16 +129,16 @@ class KafkaDriver(Driver):
         properties = client_config(self._config.producer_properties(), self._reasons)
         properties["error_cb"] = self._note
         with configured():
-            client = await self._blocking.run(partial(make_client, properties))
+            client = await make_client(partial(Producer, properties), close_producer, "a producer")
         own_retries = not properties["enable.idempotence"]
-        return Bridge(client, seconds=self._config.delivery_timeout, own_retries=own_retries)
+        return Bridge(client, self._reasons, seconds=self._config.delivery_timeout, own_retries=own_retries)
 
     async def _make_fetcher(self, kind: str) -> Fetcher:
         short = kind == "short"
         properties = self._config.consumer_properties(fetch_wait_ms=0 if short else 20)
         config = client_config(properties, self._reasons)
         with configured():
-            fetcher = await self._blocking.run(partial(Fetcher, config))
+            fetcher = await make_client(partial(Fetcher, config, self._reasons), Fetcher.close_client, "a consumer")
         fetcher.attach()
         return fetcher
 
@@ -145,9 +146,10 @@ class KafkaDriver(Driver):
         topics = self._config.topics
         config = client_config(self._config.client_properties(), self._reasons)
         with configured():
-            client = await self._blocking.run(partial(AdminClient, config))
+            client = await make_client(partial(AdminClient, config), close_admin_client, "an admin client")
         return Admin(
             client,
+            self._reasons,
             replication_factor=topics.replication_factor,
             create=topics.create,
             policy=self._config.settings_policy,

@@ -72,13 +72,15 @@ class _Client:
 
     def __init__(self, config: JournalConfig) -> None:
         self.fatal = ""
-        properties = client_config(config.event_producer_properties(), Reasons())
+        self.reasons = Reasons()
+        properties = client_config(config.event_producer_properties(), self.reasons)
         self.seconds = int(properties["delivery.timeout.ms"]) / 1000
         with configured():
             self.producer = Producer({**properties, "error_cb": self._note})
 
     def _note(self, error: KafkaError) -> None:
         """Note an error; this is librdkafka's ``error_cb``."""
+        self.reasons.note(error)
         if error.fatal():
             self.fatal = describe(error)
 
@@ -160,4 +162,4 @@ class KafkaEventSink(EventSink):
 
 
 def _bridge_of(client: _Client) -> Bridge:
-    return Bridge(client.producer, seconds=client.seconds, own_retries=False)
+    return Bridge(client.producer, client.reasons, seconds=client.seconds, own_retries=False)

@@ -32,6 +32,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 from ..driver import Log, LogRange
 from ..errors import StoreClosed
 from .admin import ANY_TOPIC
+from .client import Reasons
 from .closing import close_client
 from .errors import OUT_OF_RANGE, translated
 from .fetch import Fetch, Step
@@ -60,9 +61,11 @@ class Fetcher:
 
     Args:
         config: librdkafka's properties.
+        reasons: the last errors that the clients of the store reported.
     """
 
-    def __init__(self, config: Mapping[str, Any]) -> None:
+    def __init__(self, config: Mapping[str, Any], reasons: Reasons) -> None:
+        self._reasons = reasons
         self._consumer = Consumer(dict(config))
         self._consumer.assign([])  # stays incremental from here on
         with suppress(KafkaException):
@@ -183,6 +186,8 @@ class Fetcher:
         if len(self._leaders_known) >= MAX_KNOWN:
             self._leaders_known.clear()
         self._leaders_known[topic] = time.monotonic() + KNOWN_SECONDS
+        if self._reasons.down:
+            self._reasons.answered()
 
     def nudge(self, fetch: Fetch) -> None:
         """There is no progress: assign again if that is due, and ask for the leader."""
@@ -209,4 +214,8 @@ class Fetcher:
             return
         self._closed = True
         self._waiting.close()
-        await close_client(self._consumer.close, "a consumer")
+        await close_client(self.close_client, "a consumer")
+
+    def close_client(self) -> None:
+        """End the client, blocking; for one that was never attached."""
+        self._consumer.close()

@@ -28,7 +28,7 @@ import heapq
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
@@ -38,6 +38,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from ..driver import Ack, Fate, Log
 from ..errors import StoreClosed
+from .client import Reasons
 from .closing import close_client
 from .errors import NEVER_APPENDED, SENT_AGAIN, ack_of, describe, error_in
 from .wakeup import TICK_SECONDS, wait_on
@@ -81,13 +82,15 @@ class Bridge:
     """One producer client.
 
     Args:
-        client: the client; `open_bridge` makes it.
+        client: the client.
+        reasons: the last errors that the clients of the store reported.
         seconds: until a record without an answer is unknown; 0 waits for ever.
         own_retries: hand failed records over again here; the client was configured not to.
     """
 
-    def __init__(self, client: Producer, *, seconds: float, own_retries: bool) -> None:
+    def __init__(self, client: Producer, reasons: Reasons, *, seconds: float, own_retries: bool) -> None:
         self._producer = client
+        self._reasons = reasons
         self._waiting = wait_on(client, "main")
         self._token = trio.lowlevel.current_trio_token()
         self._seconds = seconds or float("inf")
@@ -177,6 +180,8 @@ class Bridge:
             number, error, offset = reports.popleft()
             if error is None:
                 self._answer(number, ack_of(None, offset))
+                if self._reasons.down:
+                    self._reasons.answered()
             elif (pending := pending_of.get(number)) is not None:
                 self._failed(number, pending, error, taken=True)
 
@@ -303,15 +308,11 @@ class Bridge:
                 await self._drained.wait()
 
     def _close_client(self) -> None:
-        self._producer.purge()
-        self._producer.poll(0)
-        self._producer.close()
+        close_producer(self._producer)
 
 
-def make_client(properties: Mapping[str, Any]) -> Producer:
-    """Make a producer; in a thread, as a user's ``oauth_cb`` may block in here.
-
-    Raises:
-        KafkaException: librdkafka refuses a property.
-    """
-    return Producer(dict(properties))
+def close_producer(client: Producer) -> None:
+    """End a producer's threads and connections; what it still has is dropped. Blocks."""
+    client.purge()
+    client.poll(0)
+    client.close()
