@@ -18,7 +18,13 @@ from typing import Any
 
 import trio
 
+from ._core import cbor
 from .errors import JournalBroken, PersistenceError, UsageError
+
+# cbor2 swallows an exception that a signal handler raises while it works, and says so on stderr: Ctrl-C would be lost,
+# and the program would write on. Protected, Trio raises it in the main task instead. (Said here, as the core knows no Trio.)
+for _function in (cbor.encode, cbor.decode):
+    trio.lowlevel.enable_ki_protection(_function)
 
 
 def require_trio() -> None:
