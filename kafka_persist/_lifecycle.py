@@ -80,6 +80,31 @@ class Background:
 
 
 @asynccontextmanager
+async def open_nursery() -> AsyncIterator[trio.Nursery]:
+    """Open a nursery of the library's own: Ctrl-C comes out of it bare, as the caller has opened none.
+
+    Trio raises it in the main task, which may be waiting for the tasks in here, or in one of them.
+    """
+    interrupt: BaseException | None = None
+    try:
+        async with trio.open_nursery() as nursery:
+            yield nursery
+    except BaseExceptionGroup as group:
+        interrupt = _interrupt_in(group)
+        if interrupt is None:
+            raise
+    if interrupt is not None:
+        raise interrupt
+
+
+def _interrupt_in(group: BaseExceptionGroup) -> BaseException | None:
+    found: BaseException | None = group.subgroup(KeyboardInterrupt)
+    while isinstance(found, BaseExceptionGroup):
+        found = found.exceptions[0]
+    return found
+
+
+@asynccontextmanager
 async def background(name: str) -> AsyncIterator[Background]:
     """Open a `Background`; leaving the block cancels what still runs and waits for it.
 
@@ -89,7 +114,7 @@ async def background(name: str) -> AsyncIterator[Background]:
     problem: BaseException | None = None
     failure: Exception | None = None
     try:
-        async with trio.open_nursery() as nursery:
+        async with open_nursery() as nursery:
             body = trio.CancelScope()
             tasks = Background(name, nursery, body)
             with body:

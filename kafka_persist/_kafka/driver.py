@@ -12,7 +12,7 @@ import trio
 from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 
-from .._lifecycle import Background, background
+from .._lifecycle import Background, background, open_nursery
 from ..config import StoreConfig
 from ..driver import Ack, Driver, Log, LogReader, Scan, TopicSpec
 from ..errors import ConfigError, JournalBroken, RecoveryStalled, TopicMissing
@@ -187,12 +187,12 @@ class KafkaDriver(Driver):
             await trio.lowlevel.checkpoint_if_cancelled()
             return
         try:
-            async with trio.open_nursery() as nursery:
+            async with open_nursery() as nursery:
                 for bridge in self._producers.all:
                     nursery.start_soon(bridge.close, self._config.delivery_timeout + CLOSING_GRACE)
         finally:
             with trio.CancelScope(shield=True):  # bounded: each closing has a deadline
-                async with trio.open_nursery() as nursery:
+                async with open_nursery() as nursery:
                     nursery.start_soon(self._reader.close)
                     nursery.start_soon(close_client, self._admin.close, "an admin client")
 

@@ -17,7 +17,7 @@ from typing import Final
 import attrs
 import trio
 
-from .._lifecycle import Background
+from .._lifecycle import Background, open_nursery
 from ..driver import Log, LogRange, LogReader, Scan
 from ..errors import StoreClosed, TopicMissing
 from .client import Reasons
@@ -237,7 +237,7 @@ class Reader:
         kept, self._kept = self._kept, []
         for each in shared:
             each.pump.cancel(reason="the connection to Kafka is closed")
-        async with trio.open_nursery() as nursery:
+        async with open_nursery() as nursery:
             for fetcher in [*(each.fetcher for each in shared), *kept]:
                 nursery.start_soon(fetcher.close)
 

@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 import attrs
 import trio
 
-from .._lifecycle import Background
+from .._lifecycle import Background, open_nursery
 from ..errors import PersistenceError, StoreClosed
 
 K = TypeVar("K", bound=Hashable)
@@ -79,7 +79,7 @@ class Together(Generic[K, R]):
             except PersistenceError as error:
                 errors.append(error)
 
-        async with trio.open_nursery() as nursery:
+        async with open_nursery() as nursery:
             for key in keys:
                 nursery.start_soon(one, key)
         if errors:

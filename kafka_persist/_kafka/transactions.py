@@ -25,7 +25,7 @@ import attrs
 import trio
 
 from .. import driver
-from .._lifecycle import background
+from .._lifecycle import background, open_nursery
 from ..config import JournalConfig
 from ..driver import Log, PublishedRecord, TransactionalSink
 from ..errors import ConnectError
@@ -245,7 +245,7 @@ class KafkaTransactionalSink(TransactionalSink):
     async def _discard_idle(self) -> None:
         """Let all clients go that are in nobody's use, at the same time: each has its deadline."""
         idle, self._idle = self._idle, OrderedDict()
-        async with trio.open_nursery() as nursery:
+        async with open_nursery() as nursery:
             for held in idle.values():
                 nursery.start_soon(self._discard, held)
 

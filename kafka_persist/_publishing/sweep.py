@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Final, TypeAlias
 
-import trio
-
 from .._core.envelope import decode_envelope
 from .._core.header import is_record
 from .._journal.layout import Layout
+from .._lifecycle import open_nursery
 from ..config import JournalConfig
 from ..driver import Driver, Log
 from ..errors import (
@@ -97,7 +96,7 @@ async def for_each(names: Iterable[str], async_fn: Callable[[str], Awaitable[Non
                     fatal.append(error)
                     nursery.cancel_scope.cancel(reason="there is no going on")
 
-    async with trio.open_nursery() as nursery:
+    async with open_nursery() as nursery:
         for _ in range(AT_ONCE):
             nursery.start_soon(work)
     if fatal:

@@ -17,6 +17,7 @@ import trio
 
 import kafka_persist
 from kafka_persist._core import cbor
+from kafka_persist._lifecycle import open_nursery
 
 VICTIM = Path(__file__).with_name("victim.py")
 TIMES = 5
@@ -78,3 +79,29 @@ async def test_encoding_and_decoding_let_trio_raise_the_interrupt(monkeypatch):
     assert cbor.decode(cbor.encode([1])) == [1]
     assert seen == [True, True]
     assert not trio.lowlevel.currently_ki_protected()
+
+
+async def test_an_interrupt_comes_bare_out_of_the_librarys_own_nurseries():
+    """As Trio raises it: in the main task, while that waits for the tasks in there."""
+
+    async def interrupted():
+        await trio.lowlevel.checkpoint()
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        async with open_nursery() as outer:
+            outer.start_soon(trio.sleep_forever)
+            async with open_nursery() as nursery:
+                nursery.start_soon(interrupted)
+    assert caught.value.__cause__ is caught.value.__context__ is None
+
+
+async def test_other_errors_come_out_of_them_as_trio_gives_them():
+    async def failing():
+        await trio.lowlevel.checkpoint()
+        raise ValueError("x")
+
+    with pytest.raises(ExceptionGroup) as caught:
+        async with open_nursery() as nursery:
+            nursery.start_soon(failing)
+    assert caught.group_contains(ValueError)
