@@ -8,10 +8,12 @@ import pytest
 import trio
 
 from kafka_persist import CorruptRecord, PersistenceError, WriteOutcomeUnknown, WriterFenced
+from kafka_persist.driver import Log
 from kafka_persist_testkit.checker import check
 from kafka_persist_testkit.history import History, digest, read_histories
+from kafka_persist_testkit.mock import Api
 
-from .conftest import Writer, open_mock_journal, replayed
+from .conftest import Writer, open_mock_driver, open_mock_journal, replayed
 from .proxy import open_proxy
 
 IMPATIENT = {"client": {"reconnect.backoff.ms": 5, "reconnect.backoff.max.ms": 20, "socket.timeout.ms": 300}}
@@ -162,3 +164,35 @@ async def test_bits_that_flip_on_the_way_are_found(mock):
         async with open_mock_journal(mock) as journal:
             journal._driver._topics.ensured.add("id")
             assert await replayed(journal, "id") == expected
+
+
+@pytest.mark.parametrize("code", [29, 10, 44], ids=["not authorized", "too large", "policy"])
+async def test_a_refusal_after_an_attempt_whose_answer_was_lost_proves_nothing(mock, tmp_path, code):
+    """The first copy is in the log, its answer is lost, the second copy is refused: unknown, never "certainly not stored"."""
+    async with open_proxy(mock) as proxy, open_mock_journal(mock, delivery_timeout=20.0, **IMPATIENT) as journal:
+        notes = Notes(tmp_path / "history", journal)
+        assert await notes.write(b"one") == "stored"
+        outcome: list[str] = []
+
+        async def write() -> None:
+            outcome.append(await notes.write(b"two"))
+
+        proxy.deafen()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(write)
+            await mock_has(mock, 3)  # the claim, "one", and the first copy of "two"
+            mock.push_errors(Api.PRODUCE, [code])
+        assert outcome == ["WriteOutcomeUnknown"]
+        mock.clear_errors(Api.PRODUCE)
+        verdict = await notes.verdict(journal)
+    assert verdict.clean, verdict.broken[:5]
+    assert verdict.totals["events read"] == 2
+
+
+async def mock_has(mock, count: int) -> None:
+    """Wait until the mock's log of the id has so many records."""
+    async with open_mock_driver(mock) as driver:
+        driver._topics.ensured.add("id")
+        with trio.fail_after(20):
+            while len((await driver.scan(Log("id"), None, None)).records) < count:
+                await trio.lowlevel.checkpoint()
