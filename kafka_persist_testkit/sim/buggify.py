@@ -124,7 +124,8 @@ class BuggifyDriver(Driver):
         return on_ack
 
     def _answer_later(self, on_ack: Callable[[Ack], None], ack: Ack) -> None:
-        self._later(self._answer, on_ack, ack, self._random.random())
+        if not self._later(self._answer, on_ack, ack, self._random.random()):
+            on_ack(ack)  # the block has ended, and the driver below answers what is left
 
     def _copy_late(self, log: Log, key: bytes, value: bytes | None, on_ack: Callable[[Ack], None], ack: Ack) -> None:
         on_ack(ack)
