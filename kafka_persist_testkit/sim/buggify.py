@@ -95,19 +95,22 @@ class BuggifyDriver(Driver):
     def submit(self, log: Log, key: bytes, value: bytes | None, on_ack: Callable[[Ack], None]) -> None:
         """See `Driver.submit`."""
         later, unknown = self._later, Ack(Fate.UNKNOWN, reason="a fault was asked for")
+        started: object = True
         if self._strikes(Site.REFUSED):
             error = BrokerError("the broker refused a record, as was asked for")
-            later(self._answer, on_ack, Ack(Fate.REFUSED, reason="a fault was asked for", error=error))
+            started = later(self._answer, on_ack, Ack(Fate.REFUSED, reason="a fault was asked for", error=error))
         elif self._strikes(Site.NEVER_SENT):
-            later(self._answer, on_ack, unknown)
+            started = later(self._answer, on_ack, unknown)
         elif self._strikes(Site.SENT_LATE):
-            later(self._send_late, log, key, value, on_ack, unknown)
+            started = later(self._send_late, log, key, value, on_ack, unknown)
         elif self._strikes(Site.SENT_TWICE):
             twice = _Twice(on_ack, self._random.random() < 0.5)
             self.inner.submit(log, key, value, twice)
             self.inner.submit(log, key, value, twice)
         else:
             self.inner.submit(log, key, value, self._listener(log, key, value, on_ack, unknown))
+        if not started:
+            self.inner.submit(log, key, value, on_ack)  # the block has ended: the driver below answers
 
     def _listener(
         self, log: Log, key: bytes, value: bytes | None, on_ack: Callable[[Ack], None], unknown: Ack
