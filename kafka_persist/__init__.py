@@ -86,6 +86,7 @@ from .model import Rejection as Rejection
 from .model import SelectedSnapshot as SelectedSnapshot
 from .model import SelectionCriteria as SelectionCriteria
 from .model import SnapshotMetadata as SnapshotMetadata
+from .persistence import KafkaPersistence as KafkaPersistence
 from .persistence import Persistence as Persistence
 from .persistence import open_persistence as open_persistence
 from .persistence import open_persistence_on as open_persistence_on

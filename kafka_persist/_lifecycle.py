@@ -111,6 +111,7 @@ async def background(name: str) -> AsyncIterator[Background]:
     Raises:
         JournalBroken: a background task failed and the body had no exception of its own.
     """
+    require_trio()
     problem: BaseException | None = None
     failure: Exception | None = None
     try:

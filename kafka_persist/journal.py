@@ -113,7 +113,6 @@ async def open_journal_on(
 
     Without `publishing` nothing is published, and the journal's records say nothing about it.
     """
-    require_trio()
     config = config or JournalConfig()
     async with background("the journal") as tasks:
         journal = KafkaJournal(driver, config, serializer or default_serializer(), tasks, publishing)

@@ -19,7 +19,7 @@ from .config import Config, JournalConfig
 from .consuming import EventStream, OnUndecodable, open_events
 from .entity import Entity, recover_entity
 from .errors import EntityAlreadyOpen, UnsupportedOperation, UsageError, printable
-from .journal import open_journal
+from .journal import KafkaJournal, open_journal
 from .model import check_persistence_id
 from .publishing import EventTopicMapper
 from .serialization import Serializer, default_serializer
@@ -36,7 +36,7 @@ async def open_persistence(
     *,
     serializer: Serializer | None = None,
     event_topic_mapper: EventTopicMapper | None = None,
-) -> AsyncIterator[Persistence]:
+) -> AsyncIterator[KafkaPersistence]:
     """Open journal and snapshot store in Kafka, and entities and views on them.
 
     Args:
@@ -55,13 +55,9 @@ async def open_persistence(
     async with (
         open_journal(config.journal, serializer=serializer, event_topic_mapper=event_topic_mapper) as journal,
         open_snapshot_store(config.snapshot_store, serializer=serializer) as snapshot_store,
-        open_persistence_on(
-            journal,
-            snapshot_store,
-            max_concurrent_recoveries=config.journal.max_concurrent_recoveries,
-            ignore_orphan=config.snapshot_store.ignore_orphan,
-        ) as persistence,
+        _services(journal, snapshot_store, ignore_orphan=config.snapshot_store.ignore_orphan) as services,
     ):
+        persistence = KafkaPersistence(services, config.journal.max_concurrent_recoveries)
         persistence.events_from(config.journal, serializer)
         yield persistence
 
@@ -84,16 +80,22 @@ async def open_persistence_on(
         ignore_orphan: whether a snapshot that is newer than the journal's last event is passed over.
     """
     require_trio()
+    async with _services(journal, snapshot_store, ignore_orphan=ignore_orphan) as services:
+        yield Persistence(services, max_concurrent_recoveries)
+
+
+@asynccontextmanager
+async def _services(journal: Journal, snapshot_store: SnapshotStore, *, ignore_orphan: bool) -> AsyncIterator[Services]:
     async with background("the persistence") as tasks:
         services = Services(journal, snapshot_store, ignore_orphan, tasks.spawn)
         try:
-            yield Persistence(services, max_concurrent_recoveries)
+            yield services
         finally:
             services.closed = True
 
 
 class Persistence:
-    """Opens entities and views; made by `open_persistence`."""
+    """Opens entities and views; made by `open_persistence_on`, and by `open_persistence` as a `KafkaPersistence`."""
 
     def __init__(self, services: Services, max_concurrent_recoveries: int) -> None:
         self._services = services
@@ -265,6 +267,17 @@ class Persistence:
             yield
         finally:
             self._names.discard(name)
+
+
+class KafkaPersistence(Persistence):
+    """A `Persistence` whose stores are in Kafka, so that a type checker knows what only they can do."""
+
+    @property
+    def journal(self) -> KafkaJournal:
+        """Where the events are, with `KafkaJournal.prepare` and what it tells about publishing."""
+        found = self._services.journal
+        assert isinstance(found, KafkaJournal)
+        return found
 
 
 def _fold(

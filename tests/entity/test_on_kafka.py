@@ -8,6 +8,7 @@ import sys
 import time
 import uuid
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import pytest
 import trio
@@ -15,7 +16,8 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic
 
 import kafka_persist
-from kafka_persist import AtomicWrite, JournalTruncated, PersistentRepr
+from kafka_persist import AtomicWrite, JournalTruncated, KafkaPersistence, PersistentRepr, open_persistence
+from kafka_persist.journal import KafkaJournal
 
 pytestmark = pytest.mark.broker
 
@@ -107,3 +109,14 @@ async def test_a_snapshot_that_another_log_contradicts_is_an_error(world, entity
         with pytest.raises(JournalTruncated):
             async with entity(persistence):
                 pass
+
+
+async def test_what_only_kafkas_journal_can_is_in_the_type_of_the_journal(world, kafka_prefix):
+    """`prepare` is documented on ``persistence.journal``, so a type checker has to know it there."""
+    (given,) = get_args(get_type_hints(open_persistence)["return"])
+    assert given is KafkaPersistence
+    assert get_type_hints(KafkaPersistence.journal.fget)["return"] is KafkaJournal
+    async with world.open() as persistence:
+        assert type(persistence) is KafkaPersistence
+        await persistence.journal.prepare(["prepared"])
+        assert persistence.journal.publishing_statistics() is not None
