@@ -70,7 +70,7 @@ async def ensure_topics(config: JournalConfig, specs: Sequence[TopicSpec]) -> No
                 timeout=config.connect_timeout,
             )
         try:
-            for problem in admin.ensure(specs).values():
+            for problem in admin.ensure(specs).values():  # or how many partitions it has
                 if isinstance(problem, PersistenceError):
                     raise problem
         finally:

@@ -29,7 +29,7 @@ class KafkaFaults(Faults):
 
     @asynccontextmanager
     async def _open(self, open_on, config):
-        await self.driver.existing_topics([])  # as a real driver asks for metadata, and fails if none comes
+        await self.driver.topic_names()  # as a real driver asks for metadata, and fails if none comes
         async with open_on(self.driver, config) as store:
             yield store
 

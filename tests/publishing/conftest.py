@@ -111,6 +111,12 @@ class Writer:
         return await journal.claim(self.persistence_id, self.uuid)
 
 
+def published_up_to(journal, persistence_id):
+    """Up to which number the journal knows the id's events to be published."""
+    with journal._ids.using(persistence_id) as idlog:
+        return idlog.published
+
+
 async def until(condition):
     """Wait until a condition holds that only the broker's answers bring about."""
     with trio.fail_after(30):

@@ -18,7 +18,7 @@ from kafka_persist.driver import Log, PublishedRecord
 from kafka_persist.errors import ConnectError, JournalTruncated
 from kafka_persist_testkit import TestServer
 
-from .conftest import Broker, To, Writer, until
+from .conftest import Broker, To, Writer, published_up_to, until
 
 pytestmark = pytest.mark.broker
 
@@ -118,7 +118,7 @@ async def test_a_sweep_beside_the_writer_repeats_nothing(broker):
             nursery.start_soon(write, journal, writer, 1, 500)
             for sweeper in (second, third, second):
                 await sweeper.publish_pending(["a"])
-        await until(lambda: journal._ids.get("a").published == 500)
+        await until(lambda: published_up_to(journal, "a") == 500)
     assert broker.committed("a") == list(range(1, 501))
 
 
@@ -207,7 +207,7 @@ async def test_a_transaction_of_unknown_outcome_is_resolved(broker, monkeypatch,
         await writer.claim(journal)
         for first in (1, 11, 21):
             await write(journal, writer, first, 10)
-            await until(lambda reached=first + 9: journal._ids.get("a").published == reached)
+            await until(lambda reached=first + 9: published_up_to(journal, "a") == reached)
         assert journal.publishing_statistics().failures >= 2
     assert broker.committed("a") == list(range(1, 31))
 
@@ -225,7 +225,7 @@ async def test_a_broker_that_stops_answering(broker, capfd):
             server.broker.pause()
             await trio.sleep(2.5)  # longer than a transaction may last
             server.broker.resume()
-            await until(lambda: journal._ids.get("a").published == 4000)
+            await until(lambda: published_up_to(journal, "a") == 4000)
         assert frozen.committed("a") == list(range(1, 4001))
     assert capfd.readouterr().err == ""
 
@@ -246,7 +246,7 @@ async def test_a_cancelled_journal_ends_at_once_and_the_next_goes_on(broker):
         async with broker.open(**ONCE) as journal:
             await (again := Writer("a")).claim(journal)
             await write(journal, again, 3001, 1)
-            await until(lambda: journal._ids.get("a").published == 3001)
+            await until(lambda: published_up_to(journal, "a") == 3001)
             scope.cancel()  # the journal's own records do not say that
     async with broker.open(**ONCE) as journal:
         report = await journal.publish_pending()

@@ -305,7 +305,8 @@ async def test_another_journals_topic_is_never_written_to(broker):
     other, writer = Writer("other"), Writer("a")
     async with broker.open(EmptyEventTopicMapper()) as journal:
         await other.claim(journal)
-        topic = journal._ids.get("other").log.topic
+        with journal._ids.using("other") as idlog:
+            topic = idlog.log.topic
     config = JournalConfig(bootstrap_servers=broker.servers, prefix=f"{broker.prefix}k-")
     async with open_journal(config, event_topic_mapper=To(topic)) as journal:
         await writer.claim(journal)

@@ -272,9 +272,9 @@ async def a_log_that_was_cut_to_its_end_goes_on_counting(stage):
 @case((False, True))
 async def ensure_creates_what_is_missing(stage):
     driver = await stage.driver()
-    before = await driver.existing_topics([stage.topic])
+    before = stage.topic in await driver.topic_names()
     await driver.ensure_topics([stage.spec()])
-    return bool(before), await driver.existing_topics([stage.topic, "nobody-has-this"]) == {stage.topic}
+    return before, stage.topic in await driver.topic_names()
 
 
 @case((0, 1))

@@ -68,7 +68,7 @@ async def test_without_a_fault_it_is_its_driver(faulty, sender):
     assert await sender.sent(b"a") is Fate.STORED
     async with faulty.open_reader(LOG, 0) as reader:
         assert [record.value for record in await reader.read(1)] == [b"a"]
-    assert await faulty.existing_topics([LOG.topic, "none"]) == {LOG.topic}
+    assert list(await faulty.topic_names()) == [LOG.topic]
     assert faulty.max_record_bytes == faulty.inner.max_record_bytes
     assert "up, holds nothing, 0 records late" in repr(faulty)
 
@@ -100,7 +100,6 @@ async def test_stopped_brokers_answer_nothing(faulty, sender):
             lambda: faulty.scan(LOG, None, None),
             lambda: faulty.delete_before(LOG, 0),
             lambda: faulty.ensure_topics([TopicSpec("new")]),
-            lambda: faulty.existing_topics([]),
             faulty.topic_names,
         ]
         for request in requests:

@@ -113,10 +113,6 @@ class CompactedLog(Driver):
             self.specs[spec.name] = spec
             self.topics.setdefault(spec.name, [])
 
-    async def existing_topics(self, names):
-        await trio.lowlevel.checkpoint()
-        return frozenset(name for name in names if name in self.topics)
-
 
 class Reader(LogReader):
     def __init__(self, driver, log, start):
