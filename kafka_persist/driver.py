@@ -17,7 +17,7 @@ import attrs
 
 from .errors import JournalHeadLost, UnsupportedOperation
 
-SHORT_LOG_PATIENCE: Final = 3.0
+SHORT_LOG_PATIENCE: Final = 1.5
 """Seconds for which a driver asks again where a log ends below what was seen of it; at most half of the stall timeout."""
 
 

@@ -4,7 +4,7 @@ An offset that is not in the log gives the same error below its start and above 
 fetch from the beginning tells by its watermarks (`locate`). So "no answer" and "nothing there" are never the same thing.
 
 A log that ends below what the caller has seen may be shown by a deposed leader that has not noticed yet. So such an end is
-not believed at once: the leader is asked for again, for `SHORT_LOG_PATIENCE`.
+not believed at once: the leader is asked for again, for `SHORT_LOG_PATIENCE` seconds.
 """
 
 from __future__ import annotations
@@ -52,7 +52,8 @@ class Fetch:
         start: the wanted offset; None for the beginning; negative counts from the end as it is now.
         stop: read below this offset; None for the end as it is now.
         room: bytes after which it is enough for now.
-        exact: the log must hold `start`; if it was cut behind it, that is a failure.
+        exact: the log must hold `start`, or end there; otherwise that is a failure.
+        patience: seconds for which a log that seems to end too early is asked for again.
         next_offset: where to read on; None before anything is known.
         records: what came.
         bounds: of the log, when the first answer came.
@@ -71,6 +72,7 @@ class Fetch:
     stop: int | None
     room: int
     exact: bool = False
+    patience: float = SHORT_LOG_PATIENCE
     next_offset: int | None = None
     records: list[Record] = attrs.field(factory=list)
     bounds: LogRange | None = None
@@ -100,6 +102,11 @@ class Fetch:
             return self.next_offset
         assert self.start is not None
         return _TAIL_BASE + self.start
+
+    @property
+    def doubting(self) -> bool:
+        """The log seems to end too early, and is asked for again."""
+        return self._doubt_until is not None
 
     # --- what came -----------------------------------------------------------------------------------------------
 
@@ -186,9 +193,11 @@ class Fetch:
         now = time.monotonic()
         self.reason = f"it ends at offset {end}, before what is to be read"
         if self._doubt_until is None:
-            self._doubt_until = now + SHORT_LOG_PATIENCE
+            self._doubt_until = now + self.patience
         if now < self._doubt_until:
             return Step.ASSIGN_LATER
+        if found is not None and self.exact:
+            self.failure = OffsetGone(f"reading {self.log} from offset {self.next_offset}: it ends at offset {end}")
         start = self.bounds.start if self.bounds is not None else end
         self.bounds = LogRange(start, end) if found is None else found
         return Step.DONE

@@ -71,7 +71,7 @@ class Patience:
                 f"reading {fetch.log}: no progress for {self._stall_seconds:g} s (recovery-stall-timeout): "
                 f"{self._why(fetch)}"
             ).about(topic=fetch.log.topic, offset=fetch.next_offset)
-        if waited > self._fresh_at and fetch.assign_at is None:
+        if waited > self._fresh_at and not fetch.doubting:
             self._fresh_at += 2 * waited
             raise FreshClient
         fetcher.nudge(fetch)

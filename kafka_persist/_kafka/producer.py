@@ -269,11 +269,17 @@ class Bridge:
     def hand_over(self, successor: Bridge) -> None:
         """Let `successor` send what has no report yet, and refuse new records.
 
-        A record may so land twice. The second copy extends a head that is no longer the head: it does not count.
+        A record may so land twice. A second copy in a journal extends a head that is no longer the head: it does not
+        count. Where the client itself keeps copies away (an idempotent producer), its successor cannot: a copy of a
+        snapshot that lands behind its deletion would bring it back. There a record that was handed over is unknown.
         """
         self._closed = True
         pending, self._pending, self._busy_topics = self._pending, {}, {}
         for each in pending.values():
+            if each.attempts and not self._own_retries:
+                moved = "the brokers have other addresses now, and a second copy might land behind later records"
+                self._token.run_sync_soon(each.on_ack, Ack(Fate.UNKNOWN, reason=moved))
+                continue
             each.doubtful = each.doubtful or each.attempts > 0
             successor._take(each)
         self._drained.set()

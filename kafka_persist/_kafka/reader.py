@@ -18,7 +18,7 @@ import attrs
 import trio
 
 from .._lifecycle import Background, open_nursery
-from ..driver import Log, LogRange, LogReader, Scan
+from ..driver import SHORT_LOG_PATIENCE, Log, LogRange, LogReader, Scan
 from ..errors import StoreClosed, TopicMissing
 from .client import Reasons
 from .fetch import Fetch
@@ -78,6 +78,7 @@ class Reader:
         self._make = make
         self._reasons = reasons
         self._stall_seconds = stall_seconds
+        self.short_log_patience = min(SHORT_LOG_PATIENCE, stall_seconds / 2)
         self._tasks = tasks
         self._batch_bytes = batch_bytes
         self._shared: list[_Shared | None] = [None] * count
@@ -123,7 +124,7 @@ class Reader:
                 while shared.fetcher.reads(log):
                     await shared.released.setdefault(log, trio.Event()).wait()
                 room = max(LEAST_BYTES, min(self._batch_bytes, ALL_BYTES // self._reading))
-                fetch = Fetch(log, start, stop, room)
+                fetch = Fetch(log, start, stop, room, patience=self.short_log_patience)
                 try:
                     await self._wait(shared, fetch, patience)
                 finally:

@@ -47,7 +47,9 @@ class Stream(LogReader):
             self._fetcher = await self._reader.borrow()
         fetch = self._fetch
         if fetch is None or fetch.done:
-            fetch = self._fetch = Fetch(self._log, self._next, stop, sys.maxsize, exact=True)
+            patience = self._reader.short_log_patience
+            fetch = Fetch(self._log, self._next, stop, sys.maxsize, exact=True, patience=patience)
+            self._fetch = fetch
             self._fetcher.begin(fetch)
         fetch.stop = stop
         return fetch
