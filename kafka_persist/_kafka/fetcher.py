@@ -9,9 +9,9 @@ unassigned. The log's bounds come with the fetches: ``get_watermark_offsets(cach
 
 Three traps, all measured (librdkafka 2.16, confluent-kafka 2.16.1):
 
-* A partition whose leader this consumer does not know waits for a timer, 340 ms in the median. ``list_topics(topic,
-  timeout=0)`` returns at once, and its answer, which nobody waits for, makes the leader known: 0.7 ms, and 20 ms for a
-  hundred unknown topics. So whoever begins to read, or sees no progress, asks (`_ask_for_leader`).
+* A partition whose leader this consumer does not know waits for a timer, 340 ms in the median. A question for its metadata
+  whose answer nobody waits for makes the leader known: 0.7 ms, and 20 ms for a hundred unknown topics. So whoever begins
+  to read, or sees no progress, asks (`handle.ask_for_topic`).
 * Of such a partition, librdkafka looks for a place like "the beginning" only after another timer, 500 ms. Absolute offsets
   it fetches at once. So the first try is at offset 0, or at one that no log has: the error says that the leader is known.
 * While a thread is inside a blocking call of a consumer, ``consume(n, 0)`` waits for it: a look-up in a thread would stop
@@ -22,12 +22,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from functools import partial
 from typing import Any, Final
 
 import trio
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, TopicPartition
 
 from ..driver import Log, LogRange
 from ..errors import StoreClosed
@@ -36,6 +35,7 @@ from .client import Reasons
 from .closing import close_client
 from .errors import OUT_OF_RANGE, translated
 from .fetch import Fetch, Step
+from .handle import ask_for_topic
 from .wakeup import TICK_SECONDS, wait_on
 
 SLICE: Final = 100
@@ -68,8 +68,7 @@ class Fetcher:
         self._reasons = reasons
         self._consumer = Consumer(dict(config))
         self._consumer.assign([])  # stays incremental from here on
-        with suppress(KafkaException):
-            self._consumer.list_topics(ANY_TOPIC, timeout=0)  # begins to connect; the answer is of no interest
+        ask_for_topic(self._consumer, ANY_TOPIC)  # begins to connect; the answer is of no interest
         self._fetches: dict[tuple[str, int], Fetch] = {}
         self._leaders_known: dict[str, float] = {}
         self._closed = False
@@ -121,7 +120,7 @@ class Fetcher:
             self._consumer.incremental_assign([TopicPartition(log.topic, log.partition, place)])
         fetch.assigned = True
         if not known:
-            self._ask_for_leader(log.topic)
+            ask_for_topic(self._consumer, log.topic)
 
     def _unassign(self, fetch: Fetch) -> None:
         if fetch.assigned and not self._closed:
@@ -129,11 +128,6 @@ class Fetcher:
             log = fetch.log
             with translated(f"reading {log}"):
                 self._consumer.incremental_unassign([TopicPartition(log.topic, log.partition)])
-
-    def _ask_for_leader(self, topic: str) -> None:
-        """Make the client learn the topic's leader, soon; see the module."""
-        with suppress(KafkaException):
-            self._consumer.list_topics(topic, timeout=0)
 
     # --- messages ------------------------------------------------------------------------------------------------
 
@@ -200,7 +194,7 @@ class Fetcher:
             self._unassign(fetch)
             self._assign(fetch)
         else:
-            self._ask_for_leader(fetch.log.topic)
+            ask_for_topic(self._consumer, fetch.log.topic)
 
     # --- life ----------------------------------------------------------------------------------------------------
 

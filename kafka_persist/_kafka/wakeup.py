@@ -1,8 +1,7 @@
 """librdkafka tells Trio that a queue has something, by a file descriptor: no thread of ours waits for it.
 
 ``rd_kafka_queue_io_event_enable`` writes to a descriptor when a queue goes from empty to not empty; for event loops, say
-its authors, that is "exactly the use case". The Python client does not expose it. ctypes reaches it: the client's
-extension module exports librdkafka's functions, and the ``rd_kafka_t*`` is the first field of a `Producer` or `Consumer`.
+its authors, that is "exactly the use case". The Python client does not expose it; ctypes reaches it (`handle`).
 
 Theory of operation
 ===================
@@ -15,9 +14,8 @@ descriptor and calls again. Three things make that right:
   called again without waiting.
 * Nothing depends on the descriptor alone: after `TICK_SECONDS` the function is called anyway.
 
-The guard: what ctypes reads is believed only if the pointer lies in mapped memory and the client behind it gives the name
-of a client of its kind. Otherwise `ThreadWaiting` is used: the same interface, where a plain thread sits in the client's
-own blocking call for short times.
+Where the handle cannot be had, `ThreadWaiting` is used: the same interface, where a plain thread sits in the client's own
+blocking call for short times.
 """
 
 from __future__ import annotations
@@ -28,11 +26,11 @@ import functools
 import logging
 import socket
 from collections.abc import Callable, Sized
-from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 
 import trio
-from confluent_kafka import cimpl
+
+from .handle import HandleUnavailable, handle_of, library
 
 T = TypeVar("T", bound="Sized | int")
 
@@ -43,8 +41,6 @@ TICK_SECONDS: Final = 0.5
 
 THREAD_POLL_SECONDS: Final = 0.02
 """How long the thread of `ThreadWaiting` holds the client: other calls of a consumer wait behind it."""
-
-_POINTER_BYTES: Final = ctypes.sizeof(ctypes.c_void_p)
 
 QueueName = Literal["main", "consumer"]
 
@@ -134,65 +130,14 @@ class ThreadWaiting(Waiting):
 def wait_on(client: Any, queue: QueueName) -> Waiting:
     """Wait for a queue of `client`: "main" (delivery reports and errors) or "consumer" (messages too)."""
     try:
-        library = _library()
-        handle = _handle_of(client, library)
-        found = getattr(library, f"rd_kafka_queue_get_{queue}")(handle)
+        functions = library()
+        found = getattr(functions, f"rd_kafka_queue_get_{queue}")(handle_of(client))
         if not found:
-            raise DescriptorUnavailable(f"the client has no {queue} queue")
-    except (DescriptorUnavailable, OSError, AttributeError) as error:
+            raise HandleUnavailable(f"the client has no {queue} queue")
+    except (HandleUnavailable, OSError, AttributeError) as error:
         _warn_once(str(error))
         return ThreadWaiting()
-    return DescriptorWaiting(library, found)
-
-
-class DescriptorUnavailable(Exception):  # noqa: N818 - a state of the installation; never leaves this module
-    """This build of the client does not look as expected."""
-
-
-@functools.cache
-def _library() -> ctypes.CDLL:
-    library = ctypes.CDLL(cimpl.__file__)
-    for name in ("rd_kafka_queue_get_main", "rd_kafka_queue_get_consumer"):
-        function = getattr(library, name)
-        function.restype, function.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
-    library.rd_kafka_name.restype, library.rd_kafka_name.argtypes = ctypes.c_char_p, [ctypes.c_void_p]
-    library.rd_kafka_queue_destroy.restype, library.rd_kafka_queue_destroy.argtypes = None, [ctypes.c_void_p]
-    enable = library.rd_kafka_queue_io_event_enable
-    enable.restype = None
-    enable.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_size_t]
-    return library
-
-
-def _handle_of(client: Any, library: ctypes.CDLL) -> int:
-    """The client's ``rd_kafka_t*``.
-
-    Raises:
-        DescriptorUnavailable: what stands there is no such pointer.
-    """
-    address = id(client) + object.__basicsize__
-    if type(client).__basicsize__ < object.__basicsize__ + _POINTER_BYTES:
-        raise DescriptorUnavailable(f"{type(client).__name__} is not an object of the client's extension module")
-    handle = ctypes.c_void_p.from_address(address).value
-    if not handle or not _is_mapped(handle):
-        raise DescriptorUnavailable("the client's first field is not a pointer to mapped memory")
-    name = library.rd_kafka_name(handle) or b""
-    if b"#producer-" not in name and b"#consumer-" not in name:
-        raise DescriptorUnavailable(f"what stands in the client's first field calls itself {name[:40]!r}")
-    return handle
-
-
-def _is_mapped(address: int) -> bool:
-    """Whether the address may be read and written: reading elsewhere would end the process."""
-    try:
-        lines = Path("/proc/self/maps").read_text("ascii", errors="replace").splitlines()
-    except OSError:
-        return False
-    for line in lines:
-        bounds, access, *_ = line.split(maxsplit=2)
-        first, last = (int(part, 16) for part in bounds.split("-"))
-        if first <= address < last:
-            return access.startswith("rw")
-    return False
+    return DescriptorWaiting(functions, found)
 
 
 @functools.cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import threading
 
@@ -9,7 +10,7 @@ import confluent_kafka
 import pytest
 import trio
 
-from kafka_persist._kafka import wakeup
+from kafka_persist._kafka import handle, wakeup
 from kafka_persist._kafka.wakeup import DescriptorWaiting, ThreadWaiting, wait_on
 from kafka_persist.driver import Fate, Log
 
@@ -77,19 +78,20 @@ class NotAClient:
 @pytest.mark.parametrize("stranger", [NotAClient(), object(), 12345678901234567890], ids=["python", "object", "number"])
 def test_what_is_no_client_is_not_looked_into(stranger):
     """A wrong pointer would end the process: it is refused before anything is read through it."""
-    with pytest.raises(wakeup.DescriptorUnavailable):
-        wakeup._handle_of(stranger, wakeup._library())
+    with pytest.raises(handle.HandleUnavailable):
+        handle.handle_of(stranger)
 
 
 @pytest.fixture
 def without_descriptors(monkeypatch):
     """A build of the client that does not look as expected."""
 
-    def refuse(_client, _library):
-        raise wakeup.DescriptorUnavailable("as was asked for")
+    def refuse(_client):
+        raise handle.HandleUnavailable("as was asked for")
 
     wakeup._warn_once.cache_clear()
-    monkeypatch.setattr(wakeup, "_handle_of", refuse)
+    monkeypatch.setattr(wakeup, "handle_of", refuse)
+    monkeypatch.setattr(handle, "handle_of", refuse)
     yield
     wakeup._warn_once.cache_clear()
 
@@ -123,3 +125,23 @@ async def test_no_thread_of_ours_waits(kafka, kafka_prefix):
         await driver.scan(Log(topic), None, None)
         extra = [each.name for each in set(threading.enumerate()) - before if not each.name.startswith("Trio thread")]
         assert extra == []
+
+
+async def test_asking_for_leaders_leaks_nothing(kafka, kafka_prefix):
+    """The client's own call leaks the exception that it raises; a service asks for each id that it opens."""
+    topic = kafka_prefix + "t"
+    kafka.create(topic)
+    consumer = confluent_kafka.Consumer({"bootstrap.servers": kafka.servers, "group.id": "asks"})
+    try:
+        handle.ask_for_topic(consumer, topic)
+        before = errors_alive()
+        for _ in range(100):
+            handle.ask_for_topic(consumer, topic)
+        assert errors_alive() <= before
+    finally:
+        consumer.close()
+
+
+def errors_alive() -> int:
+    gc.collect()
+    return sum(isinstance(each, confluent_kafka.KafkaError) for each in gc.get_objects())
