@@ -1,10 +1,19 @@
 """One stretch of a log while it is being read: what each message means for it. No client is called here.
 
-An offset that is not in the log gives the same error below its start and above its end. Which of the two it was, the next
-fetch from the beginning tells by its watermarks (`locate`). So "no answer" and "nothing there" are never the same thing.
+Where a log ends
+================
 
-A log that ends below what the caller has seen may be shown by a deposed leader that has not noticed yet. So such an end is
-not believed at once: the leader is asked for again, for `SHORT_LOG_PATIENCE` seconds.
+The end event of a partition is not the end of the log: it is the leader's high watermark, and that of a leader that was just
+elected lags behind what its predecessor acknowledged, for as long as a replica of it is missing. A reader who took it for
+the end would miss acknowledged records. ``ListOffsets`` does not answer before the watermark has caught up (KIP-207). So an
+end is believed only if that request says so, and librdkafka makes it when a partition is assigned at ``OFFSET_END``: the
+first message then stands at the end, and the watermarks that came with it say where the log begins.
+
+* Without a `stop`, that comes first: it fixes `stop` and the bounds, and a log without anything new is done.
+* With a `stop`, reading begins at once; only an end before `stop`, or an offset that is not in the log, leads there.
+
+A log that ends before what the caller has seen may be shown by a deposed leader that has not noticed yet. So such an end is
+not believed at once: it is asked for again, for `SHORT_LOG_PATIENCE` seconds.
 """
 
 from __future__ import annotations
@@ -16,7 +25,7 @@ from typing import Final, TypeAlias
 
 import attrs
 import trio
-from confluent_kafka import OFFSET_BEGINNING, KafkaError, Message
+from confluent_kafka import OFFSET_END, KafkaError, Message
 
 from ..driver import SHORT_LOG_PATIENCE, Log, LogRange, OffsetGone, Record
 from ..errors import CorruptRecord, PersistenceError
@@ -26,10 +35,6 @@ BAD_RECORD_ATTEMPTS: Final = 3
 
 RECORD_BYTES: Final = 100
 """What a record counts for beside its value."""
-
-_TAIL_BASE: Final = -2000
-"""librdkafka's ``RD_KAFKA_OFFSET_TAIL_BASE``; less n it is the place n records before the end."""
-
 
 Watermarks: TypeAlias = Callable[[], LogRange]
 
@@ -85,23 +90,22 @@ class Fetch:
     assign_at: float | None = None
     done: bool = False
     _doubt_until: float | None = None
-    _locating: bool = False
+    _asking_for_end: bool = False
     _bad: int = 0
     _task: trio.lowlevel.Task | None = None
 
     def __attrs_post_init__(self) -> None:
         if self.start is not None and self.start >= 0:
             self.next_offset = self.start
+        self._asking_for_end = self.stop is None or self.next_offset is None
 
     @property
     def place(self) -> int:
-        """Where librdkafka is to begin; it finds the log's beginning and places near its end by itself."""
-        if self._locating or (self.next_offset is None and self.start is None):
-            return OFFSET_BEGINNING
-        if self.next_offset is not None:
-            return self.next_offset
-        assert self.start is not None
-        return _TAIL_BASE + self.start
+        """Where librdkafka is to begin."""
+        if self._asking_for_end:
+            return OFFSET_END
+        assert self.next_offset is not None
+        return self.next_offset
 
     @property
     def doubting(self) -> bool:
@@ -119,13 +123,14 @@ class Fetch:
         """
         offset = message.offset()
         assert offset is not None
-        if self.bounds is None or self._locating:
-            step = self._locate(offset, watermarks())
-            if step is not Step.GO_ON:
-                return step
+        if self._asking_for_end:
+            return self._found_end(offset, watermarks().start)
         stop, next_offset = self.stop, self.next_offset
         assert stop is not None
         assert next_offset is not None
+        if self.bounds is None:
+            found = watermarks()
+            self.bounds = LogRange(min(found.start, next_offset), max(found.end, offset + 1))
         if offset >= stop:
             self.next_offset = max(next_offset, stop)
             return Step.DONE
@@ -142,64 +147,54 @@ class Fetch:
         return Step.GO_ON
 
     def at_end(self, offset: int, watermarks: Watermarks) -> Step:
-        """Note the end of the log: offsets below it that brought no record hold none (they are markers)."""
-        if self.bounds is None or self._locating:
-            step = self._locate(offset, attrs.evolve(watermarks(), end=offset))
-            if step is not Step.GO_ON:
-                return step
+        """Take the end event into account: offsets below it that brought no record hold none (they are markers)."""
+        if self._asking_for_end:
+            return self._found_end(offset, watermarks().start)
         assert self.stop is not None
         assert self.next_offset is not None
+        if self.bounds is None:
+            self.bounds = LogRange(min(watermarks().start, self.next_offset), offset)
         if offset >= self.stop:
             self.next_offset = max(self.next_offset, self.stop)
             return Step.DONE
         self.next_offset = max(self.next_offset, offset)
-        return self._doubt(offset)
+        self._asking_for_end = True
+        return Step.ASSIGN
 
-    def _locate(self, offset: int, found: LogRange) -> Step:
-        """The first answer: where the log begins and ends, and whether the wanted offset is in it."""
-        first, end = min(found.start, offset), max(found.end, offset)
-        wanted = self.next_offset
-        if wanted is None:  # from the beginning, or from near the end
-            self.next_offset = first if self.start is None else offset
-        elif self._locating:
-            self._locating = False
-            if wanted < first:
-                return self._cut(first, end)
-            if wanted > end:
-                self.bounds, self.stop = None, wanted if self.stop is None else self.stop
-                return self._doubt(end, LogRange(first, end))
-            return Step.ASSIGN  # it is in the log after all
-        else:
-            first = min(first, wanted)
-        self.bounds = LogRange(first, end)
+    def _found_end(self, end: int, begin: int) -> Step:
+        """The log certainly reaches from `begin` to `end`; go on where reading has to."""
+        self._asking_for_end = False
+        begin = min(begin, end)
+        if self.next_offset is None:
+            self.next_offset = begin if self.start is None else max(begin, end + self.start)
+        if self.next_offset < begin:
+            if self.exact or self.records:
+                self.failure = OffsetGone(
+                    f"{self.log} was cut at offset {begin} while it was read: offset {self.next_offset} is gone"
+                )
+                return Step.DONE
+            self.next_offset, self.bounds = begin, None
+        if self.bounds is None:
+            self.bounds = LogRange(begin, end)
+        if self.next_offset > end or (self.stop is not None and self.next_offset == end < self.stop):
+            return self._doubt(begin, end)
         if self.stop is None:
             self.stop = end
-        return Step.GO_ON
+        return Step.DONE if self.next_offset >= self.stop else Step.ASSIGN
 
-    def _cut(self, first: int, end: int) -> Step:
-        """The log begins behind the wanted offset; what comes now is its beginning."""
-        if self.exact or self.records:
-            self.failure = OffsetGone(
-                f"{self.log} was cut at offset {first} while it was read: offset {self.next_offset} is gone"
-            )
-            return Step.DONE
-        self.bounds, self.next_offset = LogRange(first, end), first
-        if self.stop is None:
-            self.stop = end
-        return Step.GO_ON
-
-    def _doubt(self, end: int, found: LogRange | None = None) -> Step:
+    def _doubt(self, begin: int, end: int) -> Step:
         """The log ends too early: ask again for a while, perhaps another leader answers; then it is so."""
         now = time.monotonic()
         self.reason = f"it ends at offset {end}, before what is to be read"
         if self._doubt_until is None:
             self._doubt_until = now + self.patience
         if now < self._doubt_until:
+            self._asking_for_end = True
             return Step.ASSIGN_LATER
-        if found is not None and self.exact:
+        assert self.next_offset is not None
+        if self.next_offset > end and self.exact:
             self.failure = OffsetGone(f"reading {self.log} from offset {self.next_offset}: it ends at offset {end}")
-        start = self.bounds.start if self.bounds is not None else end
-        self.bounds = LogRange(start, end) if found is None else found
+        self.bounds = LogRange(begin, end)
         return Step.DONE
 
     def fail(self, error: KafkaError) -> Step:
@@ -210,12 +205,9 @@ class Fetch:
             if self.probing:
                 self.probing = False
                 return Step.ASSIGN  # the leader has answered, so it is known now
-            if self.place == OFFSET_BEGINNING:
-                return Step.ASSIGN_LATER  # librdkafka could not find the beginning: no answer, not an empty log
-            if self.next_offset is None:
-                self.start = None  # fewer records than were wanted from the end: all of them
-            else:
-                self._locating = True
+            if self._asking_for_end:
+                return Step.ASSIGN_LATER  # the leader cannot tell its end now: no answer, not an empty log
+            self._asking_for_end = True
             return Step.ASSIGN
         if code == KafkaError._BAD_MSG:
             self._bad += 1

@@ -3,17 +3,17 @@
 Theory of operation
 ===================
 
-Reading a stretch takes no look-up. Its partition is assigned at the wanted offset, read until an offset is reached or the
-broker says that this was the end (the partition's end event: the high watermark of the fetch that found nothing more), and
-unassigned. The log's bounds come with the fetches: ``get_watermark_offsets(cached=True)`` is what the last answer said.
+Reading a stretch takes no blocking look-up. Its partition is assigned where reading begins, or at its end to learn that
+(`fetch` tells why), read until an offset is reached, and unassigned. Where the log begins comes with the fetches:
+``get_watermark_offsets(cached=True)`` is what the last answer said.
 
 Three traps, all measured (librdkafka 2.16, confluent-kafka 2.16.1):
 
 * A partition whose leader this consumer does not know waits for a timer, 340 ms in the median. A question for its metadata
   whose answer nobody waits for makes the leader known: 0.7 ms, and 20 ms for a hundred unknown topics. So whoever begins
   to read, or sees no progress, asks (`handle.ask_for_topic`).
-* Of such a partition, librdkafka looks for a place like "the beginning" only after another timer, 500 ms. Absolute offsets
-  it fetches at once. So the first try is at offset 0, or at one that no log has: the error says that the leader is known.
+* Of such a partition, librdkafka looks for a place like "the end" only after another timer, 500 ms. Absolute offsets it
+  fetches at once. So the first try is at an offset that no log has: the error says that the leader is known now.
 * While a thread is inside a blocking call of a consumer, ``consume(n, 0)`` waits for it: a look-up in a thread would stop
   the event loop. So this consumer's blocking calls are never used, but for closing it.
 """
@@ -26,7 +26,7 @@ from functools import partial
 from typing import Any, Final
 
 import trio
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
 from ..driver import Log, LogRange
 from ..errors import StoreClosed
@@ -115,7 +115,7 @@ class Fetcher:
         known = self._leaders_known.get(log.topic, 0.0) >= time.monotonic()
         fetch.probing = not known and place < 0
         if fetch.probing:
-            place = 0 if place == OFFSET_BEGINNING else NOWHERE
+            place = NOWHERE
         with translated(f"reading {log}"):
             self._consumer.incremental_assign([TopicPartition(log.topic, log.partition, place)])
         fetch.assigned = True
