@@ -100,7 +100,7 @@ class Bridge:
         self._pending: dict[int, _Pending] = {}
         self._busy_topics: dict[str, int] = {}
         self._next = 0
-        self._closed = False
+        self._closed = self._ended = False
         self._drained = trio.Event()
         self._pump = trio.CancelScope(shield=True)
         self._pump_ended: trio.Event | None = None
@@ -299,7 +299,9 @@ class Bridge:
                     await self._pump_ended.wait()
             self._fail_rest("the connection to Kafka was closed before the outcome was known")
             self._waiting.close()
-            await close_client(self._close_client, "a producer")  # noqa: ASYNC102 - shields itself, with a deadline
+            if not self._ended:
+                self._ended = True
+                await close_client(self._close_client, "a producer")  # noqa: ASYNC102 - shields itself, with a deadline
 
     async def close_when_idle(self, seconds: float) -> None:
         """Close as soon as nothing waits for an answer, at the latest after `seconds`; records are taken until then."""

@@ -1,0 +1,115 @@
+"""The clients of publishing: cancelled while nobody answers, replaced while somebody uses them."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+
+from kafka_persist._kafka.brokers import Brokers
+from kafka_persist._kafka.event_sink import open_event_sink
+from kafka_persist._kafka.transactions import LOOK_SECONDS, open_transactional_sink
+from kafka_persist.driver import Fate, Log, PublishedRecord
+from kafka_persist_testkit import TestServer
+
+from .conftest import Broker
+
+pytestmark = pytest.mark.broker
+
+ONCE = {"mode": "exactly-once"}
+SOON = 5
+"""Seconds; several times what is needed, and less than the clients' own time limits."""
+
+
+async def prepared(broker):
+    """A topic to publish to, and the log of an id."""
+    async with broker.open() as journal:
+        await journal.prepare(["a"])
+        await journal._desk.publisher._means.prepare([broker.topic])
+    return Log(f"{broker.prefix}j-a"), PublishedRecord(broker.topic, b"a", b"x")
+
+
+async def cancelled(async_fn, *args):
+    """Call and cancel; it ends soon."""
+    with trio.fail_after(SOON):
+        with trio.move_on_after(0.3) as scope:
+            await async_fn(*args)
+        assert scope.cancelled_caught
+
+
+async def test_transactions_end_with_their_caller(kafka_prefix):
+    """Taking over, publishing and looking at a mark are left soon while the broker answers nothing; so is the sink."""
+    with TestServer() as server:
+        broker = Broker(server.bootstrap_servers, kafka_prefix)
+        log, record = await prepared(broker)
+
+        async def take_over():
+            async with sink.open(Log(f"{kafka_prefix}j-b")):
+                pass
+
+        with trio.fail_after(60):
+            async with open_transactional_sink(Brokers(broker.config(**ONCE))) as sink:
+                async with sink.open(log) as transactor:
+                    await transactor.publish([record], 1)
+                    server.broker.pause()
+                    await cancelled(transactor.publish, [record], 2)
+                await cancelled(take_over)
+                await cancelled(sink.mark, log)
+            server.broker.resume()
+            async with open_transactional_sink(Brokers(broker.config(**ONCE))) as sink, sink.open(log) as transactor:
+                assert transactor.mark in {1, 2}  # the second one was cancelled: it happened, or it did not
+
+
+async def test_a_client_in_use_is_not_closed_when_the_brokers_move(broker):
+    """Who has borrowed the client for marks goes on with it; it is closed when the last of them is done."""
+    log, record = await prepared(broker)
+    async with open_transactional_sink(Brokers(broker.config(**ONCE))) as sink, sink.open(log) as transactor:
+        await transactor.publish([record], 7)
+        async with sink._marks() as first:
+            await sink.move([broker.servers])
+            async with sink._marks() as second:
+                assert second is not first
+                for marks in (first, second):
+                    with trio.fail_after(60):
+                        while await sink.in_thread(lambda marks=marks: marks.look_up(log, LOOK_SECONDS)) != 7:
+                            pass
+        with pytest.raises(RuntimeError, match="closed"):
+            await sink.in_thread(lambda: first.look_up(log, LOOK_SECONDS))
+
+
+async def test_events_in_flight_move_with_the_brokers(broker):
+    """What the old client has not sent yet goes out through the new one, in order."""
+    _, record = await prepared(broker)
+    acks = []
+    async with open_event_sink(Brokers(broker.config())) as sink:
+        for number in range(300):
+            sink.submit(record.topic, b"a", b"%d" % number, acks.append)
+            if number % 100 == 50:
+                await sink.move([broker.servers])
+        with trio.fail_after(60):
+            while len(acks) < 300:  # noqa: ASYNC110 - nothing tells but the answers
+                await trio.sleep(0.01)
+    assert {ack.fate for ack in acks} == {Fate.STORED}
+    values = [int(value) for _, _, value in broker.read()]
+    assert list(dict.fromkeys(values)) == list(range(300))
+
+
+async def test_a_client_that_failed_for_good_is_replaced(broker):
+    """Its records are answered, what is submitted meanwhile is refused, and what comes later is stored."""
+    _, record = await prepared(broker)
+    answers = {}
+
+    async def answer(sink, value):
+        sink.submit(record.topic, b"a", value, lambda ack: answers.setdefault(value, ack))
+        with trio.fail_after(60):
+            while value not in answers:  # noqa: ASYNC110 - nothing tells but the answer
+                await trio.sleep(0.01)
+        return answers[value].fate
+
+    async with open_event_sink(Brokers(broker.config())) as sink:
+        assert await answer(sink, b"first") is Fate.STORED
+        sink._client.fatal = "the brokers have forgotten this producer"
+        assert await answer(sink, b"meanwhile") is Fate.REFUSED
+        number = 0
+        while await answer(sink, b"later %d" % number) is Fate.REFUSED:
+            number += 1
+    assert [value for _, _, value in broker.read()] == [b"first", b"later %d" % number]
