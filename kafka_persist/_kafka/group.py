@@ -45,7 +45,7 @@ from .errors import UNREACHABLE, broker_error, describe, error_in, translated
 from .lookups import Lookups, partitions_of
 from .offsets import committed_of, ends_of, starts_of
 from .positions import Positions
-from .wakeup import Waiting, wait_on
+from .wakeup import TICK_SECONDS, Waiting, wait_on
 
 T = TypeVar("T")
 
@@ -66,6 +66,9 @@ LOOKUPS: Final = 4
 
 PAUSE_SECONDS: Final = 0.2
 """Between two attempts to look positions up, or to commit the last ones."""
+
+PAUSED_SECONDS: Final = 0.02
+"""How soon it is seen that the program has room again: nothing comes then that would wake anybody."""
 
 BATCH: Final = 100
 """Records that are taken at once: other tasks run in between."""
@@ -184,19 +187,19 @@ class EventReader:
         Cancellation: no record is lost.
         """
         self._pause(paused=not wanted)
-        messages = await self._poll()
+        messages = await self._poll(TICK_SECONDS if wanted else PAUSED_SECONDS)
         if self._failure is not None:
             raise self._failure
         if self._group:
             self._progress.commit_sometimes()
         return [event for message in messages if (event := self._event(message)) is not None]
 
-    async def _poll(self) -> list[Message]:
+    async def _poll(self, seconds: float = TICK_SECONDS) -> list[Message]:
         """Take what has come, and let callbacks run; what they left to be done elsewhere is started here."""
         if self._waiting is None:
             self._waiting = wait_on(self._consumer, "consumer")
         with translated("reading user-defined topics"):
-            messages = await self._waiting.poll(self._consume)
+            messages = await self._waiting.poll(self._consume, seconds)
         if len(self._placed) < len(self._owned):
             self._unplaced.set()
         return messages
