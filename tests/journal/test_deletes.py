@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import uuid
+
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
@@ -67,6 +69,22 @@ async def test_a_writer_goes_on_after_another_process_cut_the_log_behind_its_bac
         await other.delete_to(writer.persistence_id, MAX_SEQUENCE_NR)
     assert list(await journal.write([writer.write(3, "c")])) == [None]
     assert await read_numbers(journal, writer.persistence_id) == [3]
+
+
+async def test_what_another_process_left_is_read_from_its_first_record_on(kafka, journal, writer, read_numbers):
+    """It wrote more, and cut the log beyond what had been read here: the place to read on is gone."""
+    pid = writer.persistence_id
+    await journal.claim(pid, writer.uuid)
+    await journal.write([writer.write(1, "a")])
+    writer.uuid = uuid.uuid4()
+    async with kafka.open() as other:
+        await other.claim(pid, writer.uuid)
+        for number in range(2, 9):
+            await other.write([writer.write(number, number)])
+        await other.delete_to(pid, 5)
+    assert log_start(kafka, pid) > 3
+    assert await read_numbers(journal, pid) == [6, 7, 8]
+    assert await journal.claim(pid, uuid.uuid4()) == 8
 
 
 @pytest.mark.parametrize("to", [0, -5])
