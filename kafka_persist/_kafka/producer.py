@@ -24,6 +24,7 @@ the client in a thread that is abandoned if it does not end.
 
 from __future__ import annotations
 
+import contextlib
 import heapq
 import logging
 import time
@@ -40,7 +41,7 @@ from ..driver import Ack, Fate, Log
 from ..errors import StoreClosed
 from .client import Reasons
 from .closing import close_client
-from .errors import NEVER_APPENDED, SENT_AGAIN, ack_of, describe, error_in
+from .errors import FORGOTTEN, NEVER_APPENDED, SENT_AGAIN, ack_of, describe, error_in
 from .wakeup import TICK_SECONDS, wait_on
 
 _log = logging.getLogger("kafka_persist.producer")
@@ -48,6 +49,9 @@ _log = logging.getLogger("kafka_persist.producer")
 FIRST_PAUSE: Final = 0.01
 LONGEST_PAUSE: Final = 0.5
 """Seconds before a record is handed over again; doubled with each attempt."""
+
+MOST_ASKED: Final = 10_000
+"""Topics of which is remembered when the brokers were asked for them again."""
 
 RETRY_BACKOFF_SECONDS: Final = 0.1
 """librdkafka's ``retry.backoff.ms``: no retry of its own comes earlier (less a fifth of jitter)."""
@@ -64,7 +68,8 @@ class _Pending:
         until: when it is answered at the latest.
         attempts: how often the client took it.
         doubtful: an attempt that failed may have stored it.
-        reason: of the last failure.
+        waiting: no attempt is under way; the next one has its time.
+        failure: the last one.
     """
 
     log: Log
@@ -75,6 +80,7 @@ class _Pending:
     until: float
     attempts: int = 0
     doubtful: bool = False
+    waiting: bool = False
     failure: KafkaError | None = None
 
 
@@ -99,6 +105,7 @@ class Bridge:
         self._reports: deque[tuple[int, KafkaError | None, int | None]] = deque()
         self._pending: dict[int, _Pending] = {}
         self._busy_topics: dict[str, int] = {}
+        self._asked: dict[str, float] = {}
         self._next = 0
         self._closed = self._ended = False
         self._drained = trio.Event()
@@ -140,6 +147,7 @@ class Bridge:
 
     def _produce(self, number: int, pending: _Pending) -> None:
         log = pending.log
+        pending.waiting = False
         try:
             self._producer.produce(
                 log.topic, pending.value, pending.key, log.partition, on_delivery=partial(self._reported, number)
@@ -193,6 +201,9 @@ class Bridge:
         if taken and code in SENT_AGAIN:
             pending.doubtful = pending.doubtful or code not in NEVER_APPENDED
         if code in again and not self._closed and now < pending.until:
+            if code in FORGOTTEN:
+                self._ask_for_topic(pending.log.topic, now)
+            pending.waiting = True
             pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(pending.attempts, 10))
             heapq.heappush(self._again, (min(now + pause, pending.until), number))
             return
@@ -201,6 +212,19 @@ class Bridge:
             self._answer_soon(number, ack)
         else:
             self._answer(number, ack)
+
+    def _ask_for_topic(self, topic: str, now: float) -> None:
+        """Ask whether a topic is there again.
+
+        A broker that has just started denies topics that it will lead. The client believes that, refuses records of the topic by
+        itself from then on, and would not ask again for minutes (``topic.metadata.refresh.interval.ms``).
+        """
+        if self._asked.get(topic, 0.0) <= now:
+            if len(self._asked) >= MOST_ASKED:
+                self._asked.clear()
+            self._asked[topic] = now + LONGEST_PAUSE
+            with contextlib.suppress(KafkaException):
+                self._producer.list_topics(topic, timeout=0)  # the answer goes to the client itself
 
     def _may_have_retried(self, pending: _Pending, now: float) -> bool:
         """Whether a client that retries by itself may have sent the record more than once."""
@@ -234,12 +258,9 @@ class Bridge:
         if error is None:
             return Ack(Fate.UNKNOWN, reason=reason)
         waits_for_next_attempt = error.code() in NEVER_APPENDED and not pending.doubtful
-        if waits_for_next_attempt and not self._is_under_way(pending):
+        if waits_for_next_attempt and pending.waiting:
             return ack_of(error, None)
         return Ack(Fate.UNKNOWN, reason=f"{reason}; the last one: {describe(error)}")
-
-    def _is_under_way(self, pending: _Pending) -> bool:
-        return not any(self._pending.get(number) is pending for _, number in self._again)
 
     @trio.lowlevel.enable_ki_protection
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
