@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -117,6 +118,7 @@ class Admin:
         Who may not ask that has to take the broker's word.
         """
         passing: list[str] = []
+        moved = False
         wanted = [NewTopic(name, num_partitions=1, replication_factor=1) for name in names]
         answers = self._client.create_topics(wanted, validate_only=True, request_timeout=self._timeout)
         for name, answer in answers.items():
@@ -125,8 +127,11 @@ class Admin:
                 found[name] = 0
             elif error.code() in UNREACHABLE or error.code() == KafkaError.TOPIC_ALREADY_EXISTS:
                 passing.append(error.str())
+                moved = moved or error.code() == KafkaError.NOT_CONTROLLER
             else:
                 found[name] = broker_error(error, f"asking the controller for topic {name}")
+        if moved:
+            self._find_controller()
         return passing
 
     def names(self) -> Sequence[str]:
@@ -179,6 +184,7 @@ class Admin:
         left = list(specs)
         while left:
             again: list[TopicSpec] = []
+            moved = False
             for spec, error in self._create_now(left).items():
                 if error is None:
                     created.append(spec)
@@ -186,12 +192,20 @@ class Admin:
                     existing.append(spec)  # not allowed to create: it may still be there, and the first use of it tells
                 elif error.code() in UNREACHABLE and time.monotonic() < give_up:
                     again.append(spec)
+                    moved = moved or error.code() == KafkaError.NOT_CONTROLLER
                 else:
                     results[spec] = broker_error(error, f"creating topic {spec.name}").about(topic=spec.name)
             left = again
+            if moved:
+                self._find_controller()
             if left:
                 pause()
         return existing
+
+    def _find_controller(self) -> None:
+        """Learn who the controller is now: the client would go on asking the former one for minutes."""
+        with contextlib.suppress(KafkaException):
+            self._client.list_topics(ANY_TOPIC, timeout=METADATA_SECONDS)
 
     def _create_now(self, specs: Sequence[TopicSpec]) -> dict[TopicSpec, KafkaError | None]:
         wanted = [
