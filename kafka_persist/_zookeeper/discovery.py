@@ -40,6 +40,7 @@ class Discovery:
         self._noticed = trio.Event()
         self._changed = trio.Event()
         self._complaints: tuple[str, ...] = ()
+        self._deserted = False
         self.servers: tuple[str, ...] = ()
         """``host:port`` of each broker, as last seen; never empty after opening."""
 
@@ -117,8 +118,10 @@ class Discovery:
             self._complaints = found.ignored
             for complaint in found.ignored:
                 _log.warning("ignored: %s", complaint)
-        if not found.servers:
-            _log.warning("ZooKeeper names no usable broker now; keeping %s", ", ".join(self.servers))
+        deserted, self._deserted = self._deserted, not found.servers
+        if self._deserted:
+            if not deserted:  # once, not at each look
+                _log.warning("ZooKeeper names no usable broker now; keeping %s", ", ".join(self.servers))
         elif found.servers != self.servers:
             _log.info("brokers: %s", ", ".join(found.servers))
             self.servers = found.servers
