@@ -28,7 +28,7 @@ PROPERTIES = {
     "replica.lag.time.max.ms": "2000",
 }
 NOTICED = {
-    "zookeeper": {"zookeeper.session.timeout.ms": "4000"},
+    "zookeeper": {"zookeeper.session.timeout.ms": "6000"},
     "kraft": {"broker.session.timeout.ms": "3000"},
 }
 """A broker that answers nobody loses its offices soon."""

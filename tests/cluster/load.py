@@ -16,9 +16,9 @@ import trio
 from kafka_persist import Entity, Persistence
 from kafka_persist.errors import BrokerError, PersistenceError, WriteOutcomeUnknown
 
-CONNECT = 10.0
-DELIVERY = 10.0
-STALL = 10.0
+CONNECT = 5.0
+DELIVERY = 8.0
+STALL = 8.0
 GRACE = 10.0
 """Two cores carry three brokers and the test: the promise is the sum of the configured times, the grace is the machine's."""
 
@@ -27,6 +27,7 @@ LIMITS = {
     "save": CONNECT + STALL + DELIVERY,
     "delete": CONNECT + STALL + DELIVERY,
     "load": CONNECT + STALL,
+    "replay": CONNECT + 2 * STALL,
     "open": CONNECT + 2 * STALL + DELIVERY,  # snapshot, claim, replay
     "close": STALL + DELIVERY,
 }
@@ -34,6 +35,7 @@ LIMITS = {
 ACCOUNTS = 16
 NEWCOMERS = 6
 LOADERS = 3
+READERS = 2
 PACE = 0.1
 KEEP = 5
 """Events behind a snapshot that a deletion leaves."""
@@ -84,7 +86,7 @@ def difference(known: list[int], state: list[int]) -> str:
 
 
 class Load:
-    """Runs tasks on two persistences, as two processes would; `problems` is empty when every promise was kept."""
+    """Runs tasks on three persistences, as three processes would; `problems` is empty when every promise was kept."""
 
     def __init__(self, cluster, prefix: str, topic: str) -> None:
         self._cluster, self._prefix, self._topic = cluster, prefix, topic
@@ -116,7 +118,7 @@ class Load:
         for number in range(ACCOUNTS):
             self._book(f"account-{number}")
         async with AsyncExitStack() as stack:
-            homes = [await stack.enter_async_context(self._cluster.open(self._prefix)) for _ in range(2)]
+            *homes, library = [await stack.enter_async_context(self._cluster.open(self._prefix)) for _ in range(3)]
             async with trio.open_nursery() as nursery:
                 for book in self.accounts:
                     nursery.start_soon(self._account, homes, book)
@@ -124,6 +126,8 @@ class Load:
                     nursery.start_soon(self._newcomers, homes[number % 2], number)
                 for number in range(LOADERS):
                     nursery.start_soon(self._loader, homes[number % 2])
+                for number in range(READERS):
+                    nursery.start_soon(self._reader, library, number)
                 nursery.start_soon(self._consumer, homes[0])
                 yield self
                 self._stopping = True
@@ -142,14 +146,18 @@ class Load:
             self.problems.append(f"{what} of {pid} has not ended after {trio.current_time() - began:.0f} s")
         nursery.cancel_scope.cancel()
 
-    async def goes_on(self) -> None:
-        """Wait until every account and every newcomer's task has stored something that was not even begun when this was called."""
+    async def goes_on(self, *, new_ids: bool = True) -> None:
+        """Wait until every account and every newcomer's task has stored something that was not even begun when this was called.
+
+        Args:
+            new_ids: whether there can be any. Kafka makes no topic with three copies while it has two brokers; only KRaft does.
+        """
         before = {book.pid: book.rounds for book in self.accounts}
-        new = [len(self._of(number)) for number in range(NEWCOMERS)]
+        new = [len(self._of(number)) for number in range(NEWCOMERS)] if new_ids else []
         with trio.move_on_after(2 * sum(LIMITS.values())) as patience:
             while not (
-                all(book.rounds >= before[book.pid] + 2 for book in self.accounts)
-                and all(len(self._of(number)) >= new[number] + 2 for number in range(NEWCOMERS))
+                all(book.saved and book.rounds >= before[book.pid] + 2 for book in self.accounts)
+                and all(len(self._of(number)) >= count + 2 for number, count in enumerate(new))
             ):
                 if self.problems:
                     return  # `running` tells them, when everything is closed
@@ -298,6 +306,27 @@ class Load:
             self.problems.append(f"{book.pid}: snapshot {saved} was saved, {found.metadata} was loaded")
         elif not book.is_prefix(found.snapshot):
             self.problems.append(f"{book.pid}: snapshot {found.metadata.sequence_nr} is no state that there was")
+
+    async def _reader(self, home: Persistence, number: int) -> None:
+        """Replays what others write, in a process that has not seen it: what was acknowledged before is there."""
+        for book in itertools.cycle(self.accounts[number::READERS]):
+            if self._stopping:
+                return
+            known = list(book.known)
+            try:
+                with self.timed("replay", book.pid):
+                    async with home.journal.replay(book.pid) as events:
+                        found = {event.sequence_nr: event.payload async for event in events}
+            except PersistenceError as error:
+                self.note(error)
+                await trio.sleep(0.2)
+            else:
+                missing = [
+                    place for place in range(book.floor + 1, len(known) + 1) if found.get(place) != known[place - 1]
+                ]
+                if missing:
+                    self.problems.append(f"{book.pid}: events {missing[:5]} of {len(known)} are missing in a replay")
+            await trio.sleep(PACE)
 
     async def _consumer(self, home: Persistence) -> None:
         """A member of a group that reads what is published, as long as the load runs."""
