@@ -12,6 +12,7 @@ from collections.abc import Iterable
 
 import attrs
 
+from ._known import Claim, Id, Write
 from .history import Line
 
 GRACE = 1.0
@@ -21,6 +22,16 @@ DAMAGE = frozenset({"JournalTruncated", "JournalHeadLost", "CorruptRecord", "For
 """Errors that report damage of an id's log: from then on, what is missing there is not missing in silence."""
 
 NEVER_STORED = frozenset({"rejected", "fenced", "refused", "cancelled"})
+
+PASSING = frozenset({"WriterFenced", "EventRejected"})
+"""Errors that are not retriable and that a sound cluster gives all the same."""
+
+FALSE_ALARMS = frozenset({"EventsDeleted", "JournalBroken", "TopicSettingsRefused"})
+"""Errors that no fault of a soak may cause, beside those that report damage."""
+
+CONVALESCENCE = 3.0
+"""Seconds after a fault in which calls may still begin that meet it."""
+
 KEPT = 200
 
 
@@ -29,7 +40,7 @@ class Broken:
     """One promise that was broken.
 
     Attributes:
-        invariant: "I1" to "I14".
+        invariant: "I1" to "I15".
         pid: the persistence id, if it is about one.
         text: what, for people.
     """
@@ -67,61 +78,17 @@ class Verdict:
             self.broken.append(Broken(invariant, pid, text))
 
 
-@attrs.define(eq=False)
-class _Write:
-    pid: str
-    writer: str
-    first: int
-    marks: list[str]
-    invoked: float
-    phase: str = "open"
-
-    @property
-    def last(self) -> int:
-        return self.first + len(self.marks) - 1
-
-
-@attrs.define(eq=False)
-class _Claim:
-    writer: str
-    invoked: float
-    highest: int = -1
-    done: float = float("inf")
-
-
-@attrs.define(eq=False)
-class _Id:
-    """What is known about one persistence id.
-
-    Attributes:
-        stored: sequence numbers of events whose write returned, ascending.
-        writes: every write by its (number, mark) of each event.
-        holes: numbers that were given to rejected or refused writes.
-        floor: deleted for certain; may_floor: perhaps.
-        seen: the highest event that a replay gave; highest: the highest number that was reported.
-    """
-
-    stored: list[int] = attrs.field(factory=list)
-    marks: dict[int, str] = attrs.field(factory=dict)
-    writes: dict[tuple[int, str], _Write] = attrs.field(factory=dict)
-    holes: set[int] = attrs.field(factory=set)
-    claims: list[_Claim] = attrs.field(factory=list)
-    claim_of: dict[str, _Claim] = attrs.field(factory=dict)
-    floor: int = 0
-    may_floor: int = 0
-    seen: int = 0
-    highest: int = 0
-
-
 class Checker:
     """Feed it the lines of a history in the order of their times, then ask for the `verdict`."""
 
     def __init__(self) -> None:
         self.verdict = Verdict()
-        self._ids: defaultdict[str, _Id] = defaultdict(_Id)
+        self._ids: defaultdict[str, Id] = defaultdict(Id)
         self._owner: dict[str, str] = {}
         self._open: dict[tuple[str, int], tuple[Line, tuple[int, ...], object]] = {}
         self._stopped: defaultdict[str, float] = defaultdict(float)
+        self._faulty: set[str] = set()
+        self._sound_since = float("inf")
 
     def take(self, line: Line) -> None:
         """Look at one line."""
@@ -136,12 +103,12 @@ class Checker:
 
     def _begin(self, line: Line, about: object = None) -> None:
         each = self._ids[line["pid"]]
-        before = (len(each.stored), each.floor, each.highest, each.seen)
+        before = (len(each.stored), each.floor, each.highest, each.seen, each.saved)
         line["stopped"] = self._stopped[line["proc"]]
         self._open[line["proc"], line["call"]] = (line, before, about)
 
     def _invoke_write(self, line: Line) -> None:
-        write = _Write(line["pid"], line["writer"], line["first"], line["marks"], line["t"])
+        write = Write(line["pid"], line["writer"], line["first"], line["marks"], line["t"])
         each = self._ids[write.pid]
         for number, mark in enumerate(write.marks, write.first):
             each.writes[number, mark] = write
@@ -149,7 +116,7 @@ class Checker:
         self._begin(line, write)
 
     def _invoke_claim(self, line: Line) -> None:
-        claim = _Claim(line["writer"], line["t"])
+        claim = Claim(line["writer"], line["t"])
         self._ids[line["pid"]].claim_of[claim.writer] = claim
         self._begin(line, claim)
 
@@ -159,6 +126,7 @@ class Checker:
         self._begin(line)
 
     _invoke_replay = _invoke_highest = _invoke_snapshot = _begin
+    _invoke_save = _invoke_state = _invoke_projected = _invoke_open = _invoke_close = _invoke_project = _begin
 
     # --- ends --------------------------------------------------------------------------------------------------------
 
@@ -170,14 +138,15 @@ class Checker:
             return
         invocation, before, about = begun
         self._check_time(invocation, line)
+        self._check_error(invocation, line)
         if line.get("err") in DAMAGE:
             self.verdict.damaged.add(line["pid"])
-        if isinstance(about, _Write):
+        if isinstance(about, Write):
             self._end_write(about, line)
         elif phase == "ok":
             getattr(self, f"_end_{op}")(self._ids[line["pid"]], invocation, line, before, about)
 
-    def _end_write(self, write: _Write, line: Line) -> None:
+    def _end_write(self, write: Write, line: Line) -> None:
         each, write.phase = self._ids[write.pid], line["phase"]
         if write.phase == "ok":
             self.verdict.totals["events stored"] += len(write.marks)
@@ -189,7 +158,7 @@ class Checker:
         elif write.phase in NEVER_STORED:
             each.holes.update(range(write.first, write.last + 1))
 
-    def _check_zombie(self, each: _Id, write: _Write) -> None:
+    def _check_zombie(self, each: Id, write: Write) -> None:
         """I7: nothing is stored for a writer after another one took over."""
         own = each.claim_of.get(write.writer)
         for claim in reversed(each.claims):
@@ -201,31 +170,69 @@ class Checker:
             if own is not None and claim is own:
                 return
 
-    def _end_claim(self, each: _Id, _: Line, line: Line, before: tuple[int, ...], about: object) -> None:
-        assert isinstance(about, _Claim)
+    def _end_claim(self, each: Id, _: Line, line: Line, before: tuple[int, ...], about: object) -> None:
+        assert isinstance(about, Claim)
         about.highest, about.done = line["highest"], line["t"]
         each.claims.append(about)
-        self._check_highest(each, line, before)
+        self._check_highest(each, line["pid"], line["highest"], before)
+        if "mark" in line:
+            self._check_state(each, line["pid"], line["highest"], line["mark"])
 
-    def _end_highest(self, each: _Id, _: Line, line: Line, before: tuple[int, ...], __: object) -> None:
-        self._check_highest(each, line, before)
+    def _end_highest(self, each: Id, _: Line, line: Line, before: tuple[int, ...], __: object) -> None:
+        self._check_highest(each, line["pid"], line["highest"], before)
 
-    def _check_highest(self, each: _Id, line: Line, before: tuple[int, ...]) -> None:
+    def _check_highest(self, each: Id, pid: str, highest: int, before: tuple[int, ...]) -> None:
         """I9: the highest sequence number never goes back."""
-        stored, _, reported, seen = before
+        stored, _, reported, seen, _ = before
         least = max(reported, seen, each.stored[stored - 1] if stored else 0)
-        if line["highest"] < least:
-            self._bad("I9", line["pid"], f"the highest sequence number was {least}, and is now {line['highest']}")
-        each.highest = max(each.highest, line["highest"])
+        if highest < least:
+            self._bad("I9", pid, f"the highest sequence number was {least}, and is now {highest}")
+        each.highest = max(each.highest, highest)
 
-    def _end_delete(self, each: _Id, invocation: Line, line: Line, before: tuple[int, ...], _: object) -> None:
+    def _end_delete(self, each: Id, invocation: Line, line: Line, before: tuple[int, ...], _: object) -> None:
         stored = before[0]
         known = max(each.stored[stored - 1] if stored else 0, before[2])
         each.floor = max(each.floor, min(invocation["to"], known))
 
-    def _end_snapshot(self, each: _Id, invocation: Line, line: Line, _: tuple[int, ...], __: object) -> None:
-        """I8: never above what was asked for, nor above what the journal ever held."""
-        number = line.get("number")
+    def _end_state(self, each: Id, _: Line, line: Line, before: tuple[int, ...], __: object) -> None:
+        """A view has read everything that was stored when it was asked to."""
+        self._check_highest(each, line["pid"], line["number"], before)
+        self._check_state(each, line["pid"], line["number"], line["mark"])
+
+    def _end_projected(self, each: Id, _: Line, line: Line, before: tuple[int, ...], __: object) -> None:
+        """I1: at the end a read model has every event that was stored."""
+        least = each.stored[before[0] - 1] if before[0] else 0
+        if line["number"] < least:
+            self._bad("I1", line["pid"], f"event {least} was stored, and the read model ends at {line['number']}")
+        self._check_state(each, line["pid"], line["number"], line["mark"])
+
+    def _check_state(self, each: Id, pid: str, number: int, mark: str) -> None:
+        """I1, I5: a state is the fold of the stored events up to its number; the digest of its last event says so."""
+        self.verdict.totals["states seen"] += 1
+        write = each.writes.get((number, mark))
+        if number == 0 and mark == "":
+            return
+        if write is None or write.phase in NEVER_STORED:
+            what = "never submitted" if write is None else write.phase
+            self._bad("I5", pid, f"a state of {number} is {mark}; events that lead there were {what}")
+        elif (stored := each.marks.get(number)) not in (None, mark):
+            self._bad("I1", pid, f"a state of {number} is {mark}; stored was {stored}")
+
+    def _end_save(self, each: Id, _: Line, line: Line, __: tuple[int, ...], ___: object) -> None:
+        each.saved = max(each.saved, line["number"])
+
+    def _end_open(self, *_: object) -> None:
+        """Nothing to check but its time."""
+
+    _end_close = _end_project = _end_open
+
+    def _end_snapshot(self, each: Id, invocation: Line, line: Line, before: tuple[int, ...], _: object) -> None:
+        """I8: not older than one that was saved, never above what was asked for, nor above what the journal ever held."""
+        number, saved = line.get("number"), before[4]
+        if (number or 0) < saved and not invocation.get("bound"):
+            self._bad("I8", line["pid"], f"snapshot {saved} was saved; loaded was {number or 'none'}")
+        if number is not None and "mark" in line:
+            self._check_state(each, line["pid"], number, line["mark"])
         possible = max(max((number for number, _ in each.writes), default=0), each.highest)
         if number is not None and number > min(int(invocation.get("bound") or number), possible):
             self._bad(
@@ -236,7 +243,7 @@ class Checker:
 
     # --- replays -------------------------------------------------------------------------------------------------------
 
-    def _end_replay(self, each: _Id, invocation: Line, line: Line, before: tuple[int, ...], _: object) -> None:
+    def _end_replay(self, each: Id, invocation: Line, line: Line, before: tuple[int, ...], _: object) -> None:
         pid, events, low = line["pid"], line["events"], max(1, invocation.get("low", 1))
         self.verdict.totals["events read"] += len(events)
         self._check_order(each, pid, events)
@@ -244,7 +251,7 @@ class Checker:
         self._check_atomic(each, pid, events, low)
         if line.get("limited"):
             return
-        stored, floor, _highest, seen = before
+        stored, floor, _highest, seen, _saved = before
         self._check_stored(each, pid, events, low, stored)
         last = events[-1][0] if events else 0
         if last < seen and seen > each.may_floor and seen >= low and pid not in self.verdict.damaged:
@@ -253,7 +260,7 @@ class Checker:
             self._bad("I9", pid, f"event {events[0][0]} was deleted (up to {floor}) and is there again")
         each.seen = max(each.seen, last)
 
-    def _check_order(self, each: _Id, pid: str, events: list[list[object]]) -> None:
+    def _check_order(self, each: Id, pid: str, events: list[list[object]]) -> None:
         """I2, I3: each number once, ascending, no gap but where numbers were refused."""
         previous = None
         for number, _ in events:
@@ -266,7 +273,7 @@ class Checker:
                     self._bad("I2", pid, f"event {missing} is missing between {previous} and {number}")
             previous = number
 
-    def _check_origin(self, each: _Id, pid: str, events: list[list[object]]) -> None:
+    def _check_origin(self, each: Id, pid: str, events: list[list[object]]) -> None:
         """I5, I6, I7, I10: every event was submitted to this id, and neither refused nor decided against."""
         for number, mark in events:
             assert isinstance(number, int)
@@ -282,7 +289,7 @@ class Checker:
             if (stored := each.marks.get(number)) is not None and stored != mark:
                 self._bad("I1", pid, f"event {number} is {mark}; stored was {stored}")
 
-    def _decided_against(self, each: _Id, write: _Write) -> _Claim | None:
+    def _decided_against(self, each: Id, write: Write) -> Claim | None:
         """A claim that was made after this write's own claim, by another writer, and did not find it."""
         own = each.claim_of.get(write.writer)
         for claim in reversed(each.claims):
@@ -293,7 +300,7 @@ class Checker:
                 return claim
         return None
 
-    def _check_atomic(self, each: _Id, pid: str, events: list[list[object]], low: int) -> None:
+    def _check_atomic(self, each: Id, pid: str, events: list[list[object]], low: int) -> None:
         """I4: of each atomic write all or nothing, but what a deletion or the window left out."""
         if not events:
             return
@@ -310,7 +317,7 @@ class Checker:
             if missing:
                 self._bad("I4", pid, f"of events {write.first}-{write.last}, written together, {missing[0]} is missing")
 
-    def _check_stored(self, each: _Id, pid: str, events: list[list[object]], low: int, stored: int) -> None:
+    def _check_stored(self, each: Id, pid: str, events: list[list[object]], low: int, stored: int) -> None:
         """I1: what was stored when the replay began, and is not deleted, is there."""
         if pid in self.verdict.damaged:
             return
@@ -333,9 +340,21 @@ class Checker:
         if (since := line.get("cancelled")) is not None and line["t"] - since > GRACE:
             self._bad("I14", line["pid"], f"{line['op']} ended {line['t'] - since:.1f} s after it was cancelled")
 
+    def _check_error(self, invocation: Line, line: Line) -> None:
+        """I15: while the cluster is sound, a call fails for a reason that passes, or because another writer came."""
+        passing = line.get("retriable") is not False or line["err"] in PASSING
+        if passing or line["proc"] in self._faulty or self._stopped[line["proc"]] > invocation["stopped"]:
+            return
+        if line["err"] in FALSE_ALARMS or invocation["t"] > self._sound_since + CONVALESCENCE:
+            self._bad("I15", line["pid"], f"{line['op']} of {line['proc']}: {line['err']}: {line.get('text')}")
+
     def _limits(self, line: Line) -> None:
         """I12, I13: memory, threads and files stay, the event loop is never blocked for long."""
-        if line["op"] == "stopped":
+        if line["op"] == "fault":
+            self._sound_since = float("inf") if line["begins"] else line["t"]
+        elif line["op"] == "faulty":
+            self._faulty.add(line["proc"])
+        elif line["op"] == "stopped":
             self._stopped[line["proc"]] += line["seconds"]
         elif line["op"] == "resources":
             for name in ("rss", "threads", "fds", "queue"):

@@ -4,16 +4,19 @@ One JSON object per line. Each call has two: the invocation (``"phase": "invoke"
 the same ``proc`` and ``call``. Lines go to the file at once, so a process that is killed leaves all it did.
 
     t       seconds on the machine's monotonic clock, the same for all processes of one machine
-    proc    the process; call: the number of the call in it; op: claim, write, delete, replay, highest, snapshot
+    proc    the process; call: the number of the call in it; op: claim, write, delete, replay, highest, snapshot,
+            save, state, projected, open, close, project
     phase   invoke; then ok, rejected, fenced, unknown, refused (certainly not stored), cancelled, failed (``err`` says why)
     pid     the persistence id; writer: the writer's uuid
     first   first sequence number of a write; marks: one digest per event of it
     to      of a delete; highest: what a claim, a replay or a look-up said
     low     from where a replay reads; events: what it gave, [sequence number, digest]
-    bound   of a snapshot load; number: the sequence number that it gave
-    within  seconds that the call may take
+    bound   of a snapshot load; number: the sequence number that a load, a save, a look at a state or at a read model gave
+    mark    of a claim that opened an entity, a load, a look: the digest of the state, one of the `marks` of its last event
+    within  seconds that the call may take; err, retriable, text: of the error that ended it
 
-Other lines have an ``op`` of their own and no call: ``resources`` (rss, threads, fds), ``gap`` (seconds between two beats).
+Other lines have an ``op`` of their own and no call: ``resources`` (rss, threads, fds), ``gap`` (seconds between two beats), ``faulty``
+(this process makes faults by itself), ``fault`` (``begins`` or not: somebody else does, for a while).
 """
 
 from __future__ import annotations
@@ -40,6 +43,8 @@ from kafka_persist.errors import (
 )
 
 Line: TypeAlias = dict[str, Any]
+
+_LONGEST_TEXT = 300
 
 
 def digest(payload: bytes) -> str:
@@ -81,7 +86,7 @@ class History:
         try:
             yield call
         except (PersistenceError, trio.Cancelled) as error:
-            call.phase, call.fields = outcome_of(error), {**call.fields, "err": type(error).__name__}
+            call.phase, call.fields = outcome_of(error), {**call.fields, **_about(error)}
             raise
         finally:
             self.line(phase=call.phase, call=number, op=op, pid=pid, **call.fields)
@@ -89,6 +94,13 @@ class History:
     def close(self) -> None:
         """Close the file."""
         os.close(self._file)
+
+
+def _about(error: BaseException) -> Line:
+    about: Line = {"err": type(error).__name__}
+    if isinstance(error, PersistenceError):
+        about |= {"retriable": error.retriable, "text": str(error)[:_LONGEST_TEXT]}
+    return about
 
 
 def outcome_of(error: BaseException) -> str:

@@ -14,9 +14,10 @@ from typing import Final
 
 import attrs
 
+from ..server import TestServer
 from .crash import POINTS
-from .plan import IDS, WRITERS
-from .worker import Orders
+from .orders import Orders
+from .plan import IDS, PROJECTOR, SERVICES, WRITERS
 
 GRACE: Final = 60.0
 
@@ -49,17 +50,17 @@ class Crew:
     """Starts processes; each gets a history file and a name of its own.
 
     Args:
-        servers: The brokers.
+        server: The brokers.
         directory: Where the histories go.
         seed: Where chances come from.
     """
 
-    def __init__(self, servers: str, directory: Path, seed: int) -> None:
-        self._servers = servers
+    def __init__(self, server: TestServer, directory: Path, seed: int) -> None:
+        self._server = server
         self.directory = directory
         self._random = random.Random(seed)  # noqa: S311 - chances, not secrets
         self._count = 0
-        self.writers: dict[str, Member] = {}
+        self.members: dict[str, Member] = {}
         self.others: list[Member] = []
 
     @property
@@ -70,11 +71,16 @@ class Crew:
     def _ids_of(self, place: str) -> list[str]:
         return [f"soak-{place}-{number}" for number in range(IDS)]
 
-    def start_writer(self, place: str, *, crash: bool = False) -> Member:
-        """Start the process of one of `WRITERS`, or its replacement."""
-        point = (self._random.choice(POINTS), self._random.randrange(20, 400)) if crash else None
-        member = self.start(place, self._ids_of(place), crash=point, faulty=place == WRITERS[-1])
-        self.writers[place] = member
+    def start_member(self, place: str, *, crash: bool = False) -> Member:
+        """Start the process of one of `WRITERS`, `SERVICES` or the `PROJECTOR`, or its replacement."""
+        if place in SERVICES:
+            member = self.start(place, [], module="service", by_zookeeper=place == SERVICES[0])
+        elif place == PROJECTOR:
+            member = self.start(place, [], module="projector")
+        else:
+            point = (self._random.choice(POINTS), self._random.randrange(20, 400)) if crash else None
+            member = self.start(place, self._ids_of(place), crash=point, faulty=place == WRITERS[-1])
+        self.members[place] = member
         return member
 
     def start_rival(self, place: str, count: int) -> Member:
@@ -92,13 +98,16 @@ class Crew:
         module: str = "worker",
         crash: tuple[str, int] | None = None,
         faulty: bool = False,
+        by_zookeeper: bool = False,
         pause: float = 0.35,
     ) -> Member:
         """Start a process of the soak."""
         self._count += 1
         process = f"{name}.{self._count}"
         orders = Orders(
-            servers=self._servers,
+            servers=self._server.bootstrap_servers,
+            zookeeper=(self._server.zookeeper_connect or "") if by_zookeeper else "",
+            replication=min(3, len(self._server.brokers)),
             history=str(self.directory / f"{process}.jsonl"),
             process=process,
             ids=list(ids),
@@ -114,7 +123,7 @@ class Crew:
 
     def stop(self) -> list[str]:
         """Ask all to end; the names of those that had to be killed."""
-        members = [*self.writers.values(), *self.others]
+        members = [*self.members.values(), *self.others]
         for member in members:
             member.signal(signal.SIGCONT)
             member.signal(signal.SIGTERM)

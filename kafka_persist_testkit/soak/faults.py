@@ -6,16 +6,18 @@ import random
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
 import attrs
 
 from ..errors import TestServerError
+from ..nodes import Broker
 from ..server import TestServer
 from .crew import Crew
-from .plan import DELIVERY_TIMEOUT, WRITERS
+from .plan import DELIVERY_TIMEOUT, PROJECTOR, SERVICES, WRITERS
 from .victims import Victims, row_of
 
 FILLER: Final = "filler"
@@ -31,7 +33,7 @@ class Faults:
     """Makes one fault per call, from the row's name.
 
     Attributes:
-        server: the broker.
+        server: the brokers.
         crew: the processes.
         disk: a small file system with the broker's data; None if there is none.
         seed: where chances come from.
@@ -58,12 +60,14 @@ class Faults:
         if row in self._victims:
             return f"reported as {self._victims[row]()}"
         return {
-            "2": self._restart,
+            "1": self._kill,
+            "2": self._roll,
             "3": self._kill,
             "4": self._freeze,
+            "5": self._majority,
             "6": self._outage,
             "27": self._fill_disk,
-            "30": self._kill_writer,
+            "30": self._kill_process,
             "30 at": self._crash_writer,
             "31": self._zombie,
             "32": self._rivals,
@@ -76,31 +80,49 @@ class Faults:
     def _any_writer(self) -> str:
         return self._random.choice(WRITERS)
 
-    # --- broker --------------------------------------------------------------------------------------------------
+    # --- brokers -------------------------------------------------------------------------------------------------
 
-    def _restart(self) -> str:
-        self.server.broker.restart()
+    def _any_broker(self) -> Broker:
+        return self._random.choice(self.server.brokers)
+
+    def _roll(self) -> str:
+        for broker in self.server.brokers:
+            broker.restart()
+            time.sleep(self._between(0, 3))
         return "restarted"
 
     def _kill(self) -> str:
-        self.server.broker.kill()
+        broker = self._any_broker()
+        broker.kill()
         seconds = self._between(0, 8)
         time.sleep(seconds)
-        self.server.broker.start()
-        return f"down for {seconds:.1f} s"
+        broker.start()
+        return f"{broker.name} down for {seconds:.1f} s"
 
     def _freeze(self) -> str:
-        self.server.broker.pause()
+        broker = self._any_broker()
+        broker.pause()
         seconds = self._between(1, 12)
         time.sleep(seconds)
-        self.server.broker.resume()
-        return f"stopped for {seconds:.1f} s"
+        broker.resume()
+        return f"{broker.name} stopped for {seconds:.1f} s"
+
+    def _majority(self) -> str:
+        chosen = self._random.sample(list(self.server.brokers), 2)
+        how = self._random.choice(["killed", "stopped"])
+        for broker in chosen:
+            broker.kill() if how == "killed" else broker.pause()
+        seconds = self._between(2, 10)
+        time.sleep(seconds)
+        _start_together(chosen)
+        return f"{chosen[0].name} and {chosen[1].name} {how} for {seconds:.1f} s"
 
     def _outage(self) -> str:
-        self.server.broker.kill()
+        for broker in self.server.brokers:
+            broker.kill()
         seconds = DELIVERY_TIMEOUT + self._between(2, 10)
         time.sleep(seconds)
-        self.server.broker.start()
+        _start_together(self.server.brokers)
         return f"down for {seconds:.1f} s"
 
     def _fill_disk(self) -> str:
@@ -130,31 +152,31 @@ class Faults:
 
     # --- clients ---------------------------------------------------------------------------------------------------
 
-    def _kill_writer(self) -> str:
-        place = self._any_writer()
-        self.crew.writers[place].kill()
-        self.crew.start_writer(place)
+    def _kill_process(self) -> str:
+        place = self._random.choice([*WRITERS, *SERVICES, PROJECTOR])
+        self.crew.members[place].kill()
+        self.crew.start_member(place)
         return f"{place} killed"
 
     def _crash_writer(self) -> str:
         place = self._any_writer()
-        self.crew.writers[place].kill()
-        member = self.crew.start_writer(place, crash=True)
+        self.crew.members[place].kill()
+        member = self.crew.start_member(place, crash=True)
         try:
             member.process.wait(30)
         except subprocess.TimeoutExpired:
             member.kill()
-        self.crew.start_writer(place)
+        self.crew.start_member(place)
         assert member.orders.crash is not None
         point, number = member.orders.crash
         return f"{place} died {point} {number} ({member.process.returncode})"
 
     def _zombie(self) -> str:
         place, seconds = self._any_writer(), self._between(2, 10)
-        self.crew.writers[place].signal(signal.SIGSTOP)
+        self.crew.members[place].signal(signal.SIGSTOP)
         rival = self.crew.start_rival(place, 16)
         time.sleep(seconds)
-        self.crew.writers[place].signal(signal.SIGCONT)
+        self.crew.members[place].signal(signal.SIGCONT)
         time.sleep(self._between(1, 4))
         rival.kill()
         return f"{place} stopped for {seconds:.1f} s, 16 ids taken over"
@@ -172,8 +194,15 @@ class Faults:
         """Bring back whatever is down."""
         if self.disk is not None:
             (self.disk / FILLER).unlink(missing_ok=True)
-        for node in (self.server.zookeeper, self.server.broker):
+        for node in (self.server.zookeeper, *self.server.brokers):
             try:
                 node.start()
             except TestServerError:
                 node.restart()
+
+
+def _start_together(brokers: Sequence[Broker]) -> None:
+    """Start or resume brokers that may need each other to become ready."""
+    with ThreadPoolExecutor(len(brokers)) as threads:
+        for done in [threads.submit(broker.start) for broker in brokers]:
+            done.result()

@@ -16,25 +16,33 @@ class Row:
         what: in words.
         weight: how often it is drawn, compared with the others.
         drawn: whether the schedule draws it; else it happens inside the workers all the time.
+        brokers: with how many brokers it can be made: "any", "one" or "several".
     """
 
     name: str
     what: str
     weight: int
     drawn: bool = True
+    brokers: str = "any"
+
+    def fits(self, brokers: int) -> bool:
+        """Whether it can be made with so many brokers."""
+        return self.brokers in ("any", "one" if brokers == 1 else "several")
 
 
 ROWS: Final = (
-    Row("2", "broker restarted cleanly", 8),
-    Row("3", "broker killed (SIGKILL), started again after 0 to 8 s", 20),
-    Row("4", "broker stopped (SIGSTOP) for 1 to 12 s", 12),
-    Row("6", "broker down for longer than the delivery timeout", 4),
-    Row("14", "a byte flipped in a segment", 4),
-    Row("15", "the active segment's tail damaged, then an unclean restart", 4),
+    Row("1", "one of several brokers killed (SIGKILL), started again after 0 to 8 s", 20, brokers="several"),
+    Row("2", "broker restarted cleanly; of several each in turn", 8),
+    Row("3", "the only broker killed (SIGKILL), started again after 0 to 8 s", 20, brokers="one"),
+    Row("4", "broker, or one of several, stopped (SIGSTOP) for 1 to 12 s", 12),
+    Row("5", "two of three brokers stopped or killed for 2 to 10 s", 6, brokers="several"),
+    Row("6", "all brokers down for longer than the delivery timeout", 4),
+    Row("14", "a byte flipped in a segment", 4, brokers="one"),
+    Row("15", "the active segment's tail damaged, then an unclean restart", 4, brokers="one"),
     Row("17", "head of a log deleted by somebody else", 4),
     Row("18", "topic deleted and created again", 4),
-    Row("27", "disk full", 3),
-    Row("30", "writer process killed (SIGKILL) at any time", 20),
+    Row("27", "disk full", 3, brokers="one"),
+    Row("30", "a process killed (SIGKILL) at any time", 20),
     Row("30 at", "writer process killed at a chosen point of a write", 12),
     Row("31", "writer process stopped (SIGSTOP), another takes over, the zombie goes on", 12),
     Row("32", "two live writers of the same ids", 8),
@@ -62,11 +70,23 @@ IDS: Final = 32
 WRITERS: Final = ("w0", "w1", "w2")
 """The writer processes; the last one has a driver that fails by itself."""
 
+SERVICES: Final = ("s0", "s1")
+"""The service processes; the first one asks ZooKeeper for the brokers."""
+
+PROJECTOR: Final = "read-model"
+"""The process that keeps a read model of what the services publish."""
+
 DELIVERY_TIMEOUT: Final = 6.0
 STALL_TIMEOUT: Final = 10.0
 CONNECT_TIMEOUT: Final = 20.0
 CALL_TIMEOUT: Final = 2 * (DELIVERY_TIMEOUT + STALL_TIMEOUT)
 """A call may wait for an answer, read back what became of a record, and do that once more."""
+
+MACHINE: Final = 5.0
+"""What a machine whose cores carry brokers and all processes adds to a promised time."""
+
+PERSIST_TIMEOUT: Final = DELIVERY_TIMEOUT + MACHINE
+CLOSE_TIMEOUT: Final = DELIVERY_TIMEOUT + STALL_TIMEOUT + MACHINE
 
 LOOK_TIMEOUT: Final = CALL_TIMEOUT + 2 * CONNECT_TIMEOUT
 """A claim may also wait for its topic, and for the controller's word that the topic is there."""

@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 import attrs
 
@@ -22,7 +22,8 @@ from ..server import TestServer
 from ..settings import TestServerSettings
 from .crew import Crew
 from .faults import Faults, NotPossible
-from .plan import INSIDE, ROWS, WRITERS
+from .plan import INSIDE, PROJECTOR, ROWS, SERVICES, WRITERS
+from .report import report
 from .victims import Missed
 
 PROPERTIES: Final = {
@@ -33,9 +34,15 @@ PROPERTIES: Final = {
     "auto.create.topics.enable": "false",
     "zookeeper.session.timeout.ms": "6000",
 }
+SEVERAL: Final = {
+    "default.replication.factor": "3",
+    "min.insync.replicas": "2",
+    "replica.lag.time.max.ms": "2000",
+}
 DISK_BYTES: Final = 3 << 30
 SETTLE: Final = (4.0, 9.0)
 QUIET: Final = 20.0
+LAST: Final = 900.0
 
 
 @attrs.define
@@ -44,6 +51,7 @@ class Soak:
 
     Attributes:
         minutes: how long faults are made.
+        brokers: how many there are: one or three.
         seed: where all chances come from.
         directory: histories, logs, `faults.jsonl`, `verdict.json`.
         fired: how often each row was made.
@@ -52,6 +60,7 @@ class Soak:
     """
 
     minutes: float
+    brokers: int
     seed: int
     directory: Path
     fired: Counter[str] = attrs.field(factory=Counter)
@@ -62,21 +71,26 @@ class Soak:
     def run(self) -> dict[str, Any]:
         """Run it; the verdict."""
         started = time.monotonic()
-        with small_disk() as disk:
-            settings = TestServerSettings(log_dirs=disk) if disk is not None else TestServerSettings()
-            with TestServer(settings=settings, properties=PROPERTIES, java_options=["-Xmx512m"]) as server:
-                crew = Crew(server.bootstrap_servers, self.directory, self.seed)
-                faults = Faults(server, crew, disk, self.seed)
-                try:
-                    self._work(crew, faults)
-                finally:
-                    for member in (*crew.writers.values(), *crew.others):
-                        member.kill()
+        with small_disk() as disk, self._server(disk) as server:
+            crew = Crew(server, self.directory, self.seed)
+            faults = Faults(server, crew, disk, self.seed)
+            try:
+                self._work(crew, faults)
+            finally:
+                for member in (*crew.members.values(), *crew.others):
+                    member.kill()
         return self._judge(time.monotonic() - started)
 
+    def _server(self, disk: Path | None) -> TestServer:
+        """One broker on a small disk, which can be filled, or several."""
+        if self.brokers > 1:
+            return TestServer(brokers=self.brokers, properties=PROPERTIES | SEVERAL, java_options=["-Xmx512m"])
+        settings = TestServerSettings(log_dirs=disk) if disk is not None else TestServerSettings()
+        return TestServer(settings=settings, properties=PROPERTIES, java_options=["-Xmx512m"])
+
     def _work(self, crew: Crew, faults: Faults) -> None:
-        for place in WRITERS:
-            crew.start_writer(place)
+        for place in (*WRITERS, *SERVICES, PROJECTOR):
+            crew.start_member(place)
         crew.others.append(crew.start("reader", crew.ids, module="watcher", pause=0.05))
         time.sleep(10)
         self._make_faults(crew, faults)
@@ -84,13 +98,15 @@ class Soak:
         time.sleep(QUIET)
         for name in crew.stop():
             self.errors.append(f"{name} did not end by itself")
-        last = crew.start("last", crew.ids, "last", module="watcher")
-        if last.process.wait(900) != 0:
-            self.errors.append("the last replay failed")
+        for name, ids, module in (("last", crew.ids, "watcher"), ("last-look", [], "projector")):
+            last = crew.start(name, ids, "last", module=module)
+            crew.others.append(last)
+            if last.process.wait(LAST) != 0:
+                self.errors.append(f"{name} failed: see its log")
 
     def _make_faults(self, crew: Crew, faults: Faults) -> None:
         chances = random.Random(self.seed)  # noqa: S311 - chances, not secrets
-        drawn = [row for row in ROWS if row.drawn]
+        drawn = [row for row in ROWS if row.drawn and row.fits(self.brokers)]
         end = time.monotonic() + self.minutes * 60
         with (self.directory / "faults.jsonl").open("w", encoding="utf-8") as log:
             while time.monotonic() < end:
@@ -102,12 +118,9 @@ class Soak:
                     else chances.choices(drawn, [row.weight for row in drawn])[0]
                 )
                 began = time.monotonic()
-                log.write(json.dumps({"t": began, "row": row.name, "what": "begins"}) + "\n")
-                log.flush()
+                note(log, t=began, begins=True, row=row.name)
                 what = self._make(faults, row.name)
-                line = {"t": began, "seconds": round(time.monotonic() - began, 1), "row": row.name, "what": what}
-                log.write(json.dumps(line) + "\n")
-                log.flush()
+                note(log, t=time.monotonic(), begins=False, row=row.name, what=what)
                 self._revive(crew)
                 time.sleep(chances.uniform(*SETTLE))
 
@@ -129,17 +142,15 @@ class Soak:
 
     def _revive(self, crew: Crew) -> None:
         """A worker that ended by itself is an error; it is replaced all the same."""
-        for place, member in list(crew.writers.items()):
+        for place, member in list(crew.members.items()):
             if member.process.poll() is not None:
                 self.errors.append(f"{member.orders.process} ended by itself with {member.process.returncode}")
-                crew.start_writer(place)
+                crew.start_member(place)
 
     # --- the verdict -----------------------------------------------------------------------------------------------
 
     def _judge(self, seconds: float) -> dict[str, Any]:
-        histories = sorted(self.directory.glob("*.jsonl"))
-        paths = [path for path in histories if path.name != "faults.jsonl"]
-        verdict = check(self._noting_fired(read_histories(paths)))
+        verdict = check(self._noting_fired(read_histories(sorted(self.directory.glob("*.jsonl")))))
         result = self._result(verdict, seconds)
         (self.directory / "verdict.json").write_text(json.dumps(result, indent=2), encoding="utf-8")
         return result
@@ -164,10 +175,12 @@ class Soak:
                 "made": self.fired[row.name] or f"not run: {self.impossible.get(row.name, 'never drawn')}",
             }
             for row in ROWS
+            if row.fits(self.brokers)
         }
         return {
             "seed": self.seed,
             "minutes": self.minutes,
+            "brokers": self.brokers,
             "seconds": round(seconds),
             "clean": verdict.clean and not self.missed and not self.errors and not verdict.damaged,
             "events stored": verdict.totals["events stored"],
@@ -198,29 +211,19 @@ def small_disk() -> Iterator[Path | None]:
         directory.rmdir()
 
 
-def report(result: dict[str, Any]) -> str:
-    """The verdict as a table for people."""
-    rows = [f"  {name:>6}  {row['made']!s:>12}  {row['what']}" for name, row in result["rows"].items()]
-    lines = [
-        f"seed {result['seed']}, {result['minutes']:g} minutes of faults: {'CLEAN' if result['clean'] else 'NOT CLEAN'}",
-        f"  {result['events stored']:,} events stored, {result['events read']:,} read",
-        f"  {result['faults']} faults, and {result['faults inside']} inside the workers",
-        f"  broken promises: {result['broken'] or 'none'}",
-        f"  damage reported: {result['damage reported'] or 'none'}; not reported: {result['damage not reported'] or 'none'}",
-        f"  errors of the soak: {result['errors'] or 'none'}",
-        "     row          made",
-        *rows,
-    ]
-    return "\n".join(lines) + "\n"
+def note(log: TextIO, **fields: Any) -> None:
+    """A line about a fault, which the checker reads as well: what fails then may fail."""
+    log.write(json.dumps({"proc": "soak", "op": "fault", **fields}) + "\n")
+    log.flush()
 
 
-def main(minutes: float, seed: int | None, directory: Path | None) -> int:
+def main(minutes: float, brokers: int, seed: int | None, directory: Path | None) -> int:
     """Run a soak and print its verdict; the exit code."""
     seed = random.SystemRandom().randrange(1 << 30) if seed is None else seed
     directory = directory or Path(tempfile.mkdtemp(prefix="kafka-persist-soak-"))
     directory.mkdir(parents=True, exist_ok=True)
     sys.stdout.write(f"seed {seed}, histories in {directory}\n")
     sys.stdout.flush()
-    result = Soak(minutes, seed, directory).run()
+    result = Soak(minutes, brokers, seed, directory).run()
     sys.stdout.write(report(result))
     return 0 if result["clean"] else 1

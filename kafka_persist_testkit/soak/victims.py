@@ -26,8 +26,8 @@ from kafka_persist.errors import (
 from kafka_persist.journal import KafkaJournal, open_journal
 
 from ..server import TestServer
+from .orders import journal_config
 from .raw import Stranger
-from .worker import config
 
 EVENTS: Final = 12
 PAYLOAD: Final = 200
@@ -44,6 +44,7 @@ class Victims:
     def __init__(self, server: TestServer, seed: int) -> None:
         self._server = server
         self._stranger = Stranger(server.bootstrap_servers)
+        self._copies = min(3, len(server.brokers))
         self._random = random.Random(seed)  # noqa: S311 - chances, not secrets
         self._count = 0
 
@@ -59,7 +60,7 @@ class Victims:
 
     async def _recreated(self) -> str:
         pid, writer = self._name(), uuid.uuid4()
-        async with open_journal(config(self._server.bootstrap_servers)) as journal:
+        async with open_journal(journal_config(self._server.bootstrap_servers, self._copies)) as journal:
             await _write(journal, pid, writer, EVENTS)
             await trio.to_thread.run_sync(self._stranger.recreate, pid)
             try:
@@ -96,7 +97,7 @@ class Victims:
 
     async def _tail_damaged(self) -> str:
         pid, writer = self._name(), uuid.uuid4()
-        async with open_journal(config(self._server.bootstrap_servers)) as journal:
+        async with open_journal(journal_config(self._server.bootstrap_servers, self._copies)) as journal:
             await _write(journal, pid, writer, EVENTS)
             await trio.to_thread.run_sync(self._crash_and_damage, pid)
             try:
@@ -126,7 +127,7 @@ class Victims:
         return pid
 
     async def _write_all(self, pid: str) -> None:
-        async with open_journal(config(self._server.bootstrap_servers)) as journal:
+        async with open_journal(journal_config(self._server.bootstrap_servers, self._copies)) as journal:
             await _write(journal, pid, uuid.uuid4(), EVENTS)
 
     def _reported(self, pid: str, *errors: type[PersistenceError]) -> str:
@@ -134,7 +135,7 @@ class Victims:
         return trio.run(self._read_all, pid, errors)
 
     async def _read_all(self, pid: str, errors: tuple[type[PersistenceError], ...]) -> str:
-        async with open_journal(config(self._server.bootstrap_servers)) as journal:
+        async with open_journal(journal_config(self._server.bootstrap_servers, self._copies)) as journal:
             try:
                 async with journal.replay(pid) as events:
                     found = [event.sequence_nr async for event in events]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import random
-import signal
 import sys
+from functools import partial
 from pathlib import Path
 
 import trio
@@ -14,8 +14,10 @@ from kafka_persist.errors import PersistenceError
 from kafka_persist.journal import open_journal
 
 from ..history import History
+from .orders import Orders, journal_config
 from .plan import LOOK_TIMEOUT
-from .worker import Orders, config, die_with_parent, read
+from .process import die_with_parent, until_told
+from .worker import read
 
 OVERLAP = 50
 """Events that a replay reads again, to compare them with what they were."""
@@ -50,20 +52,13 @@ async def replay_all(journal: Journal, history: History, orders: Orders) -> None
 async def run(orders: Orders, *, last: bool) -> None:
     """Watch until SIGTERM, or (`last`) replay everything once."""
     history = History(Path(orders.history), orders.process)
-    async with open_journal(config(orders.servers)) as journal:
+    async with open_journal(journal_config(orders.servers, orders.replication)) as journal:
         if last:
             await replay_all(journal, history, orders)
             return
-        with trio.open_signal_receiver(signal.SIGTERM) as signals:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(watch, journal, history, orders)
-                async for _ in signals:
-                    nursery.cancel_scope.cancel(reason="SIGTERM")
-                    break
+        await until_told(partial(watch, journal, history, orders))
 
 
 if __name__ == "__main__":
-    from functools import partial
-
     die_with_parent()
     trio.run(partial(run, Orders.from_argument(sys.argv[1]), last=sys.argv[2:] == ["last"]))

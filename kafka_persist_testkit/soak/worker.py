@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import ctypes
-import json
-import os
 import random
-import signal
 import sys
-import time
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-import attrs
 import trio
 
-from kafka_persist import AtomicWrite, JournalConfig, PersistentRepr, Rejection
+from kafka_persist import AtomicWrite, PersistentRepr, Rejection
 from kafka_persist._kafka.driver import open_driver
 from kafka_persist.abc import Journal
-from kafka_persist.config import EventProducerConfig
 from kafka_persist.driver import Driver
 from kafka_persist.errors import BrokerError, StoredDataError, WriteError, WriteOutcomeUnknown
 from kafka_persist.journal import open_journal_on
@@ -29,67 +23,15 @@ from kafka_persist.journal import open_journal_on
 from ..history import History, digest
 from ..sim.buggify import BuggifyDriver, Site, open_buggify
 from .crash import CrashingDriver
-from .plan import CALL_TIMEOUT, CONNECT_TIMEOUT, DELIVERY_TIMEOUT, LOOK_TIMEOUT, STALL_TIMEOUT
+from .orders import Orders, journal_config
+from .plan import CALL_TIMEOUT, LOOK_TIMEOUT
+from .process import beat, die_with_parent, until_told
 from .stacks import write_on_signals
-
-EMPTY_MAPPER: Final = "kafka_persist.publishing:EmptyEventTopicMapper"
-"""The journal alone is under test: nothing is published."""
-
-PR_SET_PDEATHSIG: Final = 1
-BEAT: Final = 0.5
-STOPPED: Final = 0.5
-"""A beat that comes this much too late means that the process did not run."""
 
 KEEP: Final = 300
 """Events of an id that deletions leave."""
 
 SITES: Final = (Site.ANSWER_LOST, Site.SENT_LATE, Site.SENT_TWICE, Site.COPY_LATE, Site.NO_OFFSET, Site.ANSWER_SLOW)
-
-
-@attrs.frozen(kw_only=True)
-class Orders:
-    """What a worker is told on its command line.
-
-    Attributes:
-        servers: the brokers.
-        history: the file to write to.
-        process: its name, unique in the run.
-        ids: the persistence ids.
-        seed: where its chances come from.
-        pause: mean seconds between two writes of an id.
-        faulty: its driver fails by itself.
-        crash: where to die, and in which append; None: nowhere.
-    """
-
-    servers: str
-    history: str
-    process: str
-    ids: Sequence[str]
-    seed: int
-    pause: float = 0.2
-    faulty: bool = False
-    crash: tuple[str, int] | None = None
-
-    def to_argument(self) -> str:
-        """One word of a command line."""
-        return json.dumps(attrs.asdict(self))
-
-    @classmethod
-    def from_argument(cls, text: str) -> Orders:
-        """The orders of a command line's word."""
-        return cls(**json.loads(text))
-
-
-def config(servers: str) -> JournalConfig:
-    """The journal's configuration in a soak."""
-    return JournalConfig(
-        bootstrap_servers=servers,
-        delivery_timeout=DELIVERY_TIMEOUT,
-        recovery_stall_timeout=STALL_TIMEOUT,
-        connect_timeout=CONNECT_TIMEOUT,
-        event_producer=EventProducerConfig(topic_mapper_class=EMPTY_MAPPER),
-        client={"reconnect.backoff.max.ms": 500},
-    )
 
 
 class Entity:
@@ -178,7 +120,9 @@ async def read(journal: Journal, history: History, pid: str, *, low: int = 1) ->
 async def open_worker_driver(orders: Orders) -> AsyncIterator[Driver]:
     """The real driver, failing or dying as ordered."""
     async with AsyncExitStack() as stack:
-        driver: Driver = await stack.enter_async_context(open_driver(config(orders.servers)))
+        driver: Driver = await stack.enter_async_context(
+            open_driver(journal_config(orders.servers, orders.replication))
+        )
         if orders.faulty:
             driver = await stack.enter_async_context(
                 open_buggify(driver, orders.seed, sites=SITES, on=1.0, fires=0.004)
@@ -188,58 +132,30 @@ async def open_worker_driver(orders: Orders) -> AsyncIterator[Driver]:
         yield driver
 
 
-async def beat(history: History, driver: Driver) -> None:
-    """Log when this process did not run, what it uses, and which faults its driver made."""
-    last, beats, base = time.monotonic(), 0, 0
-    fired: dict[str, int] = {}
-    while True:
-        await trio.sleep(BEAT)
-        now, beats = time.monotonic(), beats + 1
-        if now - last > BEAT + STOPPED:
-            history.line(op="stopped", seconds=now - last - BEAT)
-        last = now
-        if beats % 20 == 0:
-            used = resources()
-            base = base or used["rss"]
-            history.line(op="resources", **used, max_rss=base + 64 * 1024 * 1024, max_threads=64, max_fds=512)
-        if isinstance(driver, BuggifyDriver) and beats % 4 == 0:
-            counts = {site.name: count for site, count in driver.fired.items()}
-            if counts != fired:
-                fired = counts
-                history.line(op="fired", counts=counts)
+def note_fired(history: History, driver: BuggifyDriver) -> Callable[[], None]:
+    """Make a function that logs which faults a driver made, if there are new ones."""
+    last: dict[str, int] = {}
 
+    def note() -> None:
+        counts = {site.name: count for site, count in driver.fired.items()}
+        if counts != last:
+            last.update(counts)
+            history.line(op="fired", counts=counts)
 
-def resources() -> dict[str, int]:
-    """Memory, threads and open files of this process."""
-    proc = Path("/proc/self")
-    pages = int((proc / "statm").read_text().split()[1])
-    return {
-        "rss": pages * os.sysconf("SC_PAGE_SIZE"),
-        "threads": len(list((proc / "task").iterdir())),
-        "fds": len(list((proc / "fd").iterdir())),
-    }
-
-
-def die_with_parent() -> None:
-    """Ask the kernel to end this process when the supervisor is gone, however it went."""
-    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() == 1:
-        os.kill(os.getpid(), signal.SIGKILL)
+    return note
 
 
 async def work(orders: Orders) -> None:
     """Run all entities until SIGTERM."""
     history = History(Path(orders.history), orders.process)
     write_on_signals()
-    async with open_worker_driver(orders) as driver, open_journal_on(driver, config(orders.servers)) as journal:
-        with trio.open_signal_receiver(signal.SIGTERM) as signals:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(beat, history, driver)
-                for pid in orders.ids:
-                    nursery.start_soon(Entity(journal, history, pid, orders).run)
-                async for _ in signals:
-                    nursery.cancel_scope.cancel(reason="SIGTERM")
-                    break
+    if orders.faulty:
+        history.line(op="faulty")
+    config = journal_config(orders.servers, orders.replication)
+    async with open_worker_driver(orders) as driver, open_journal_on(driver, config) as journal:
+        also = [note_fired(history, driver)] if isinstance(driver, BuggifyDriver) else []
+        entities = [Entity(journal, history, pid, orders).run for pid in orders.ids]
+        await until_told(partial(beat, history, *also), *entities)
     history.line(op="ended")
 
 
