@@ -154,7 +154,7 @@ def search(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def soak(session: nox.Session) -> None:
-    """Write and read on a real broker while faults are made, then judge (`-- --minutes 30 --seed 1`)."""
+    """Do what programs do on real brokers while faults are made, then judge (`-- --minutes 30 --brokers 3`)."""
     install(session)
     session.run("python", "-m", "kafka_persist_testkit", "soak", *session.posargs)
 
