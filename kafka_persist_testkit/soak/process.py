@@ -16,6 +16,9 @@ from ..history import History
 
 PR_SET_PDEATHSIG: Final = 1
 BEAT: Final = 0.5
+MAX_THREADS: Final = 128
+"""librdkafka has a thread for each client and broker; a service has about eight clients, and there may be three brokers."""
+
 STOPPED: Final = 0.5
 """A beat that comes this much too late means that the process did not run."""
 
@@ -55,7 +58,7 @@ async def beat(history: History, also: Callable[[], None] = lambda: None) -> Non
         if beats % 20 == 0:
             used = resources()
             base = base or used["rss"]
-            history.line(op="resources", **used, max_rss=base + 64 * 1024 * 1024, max_threads=64, max_fds=512)
+            history.line(op="resources", **used, max_rss=base + 64 * 1024 * 1024, max_threads=MAX_THREADS, max_fds=512)
         if beats % 4 == 0:
             also()
 
