@@ -36,6 +36,8 @@ from .entity import Entity as Entity
 from .errors import AuthenticationError as AuthenticationError
 from .errors import AuthorizationError as AuthorizationError
 from .errors import BrokerError as BrokerError
+from .errors import ClaimOutcomeUnknown as ClaimOutcomeUnknown
+from .errors import ClusterNotReady as ClusterNotReady
 from .errors import ConfigError as ConfigError
 from .errors import ConnectError as ConnectError
 from .errors import CorruptRecord as CorruptRecord

@@ -177,6 +177,14 @@ class WriteOutcomeUnknown(WriteError):  # noqa: N818
     )
 
 
+class ClaimOutcomeUnknown(WriteOutcomeUnknown):
+    """A claim or a deletion may or may not have landed. It stores no event, and trying again is safe."""
+
+    retriable = True
+    certain = "No event was stored or lost by it; everything acknowledged before is stored."
+    next_step = "Try again: open the entity, or delete, once more."
+
+
 # --- the broker's answer -----------------------------------------------------------------------------------------
 
 

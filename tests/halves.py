@@ -12,15 +12,18 @@ import tempfile
 from pathlib import Path
 
 FIRST = [
+    "bridge",
     "checker",
     "compat",
     "compat_suite",
     "compat_suite_mutants",
     "core",
     "naming",
+    "publishing",
     "search",
     "serialization",
     "sim",
+    "snapshots",
 ]
 """Folders that take about half of the time; the other half is whatever else there is."""
 

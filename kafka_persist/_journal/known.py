@@ -19,7 +19,13 @@ from .._core.chain import Chain, Head, Verdict
 from .._core.cut import survived_cut
 from .._core.envelope import Claimant, Envelope, Kind, decode_claimant, encode_envelope
 from ..driver import Ack, Driver, Fate, Log, OffsetGone
-from ..errors import BrokerError, JournalTruncated, PersistenceError, WriteOutcomeUnknown, printable
+from ..errors import (
+    BrokerError,
+    ClaimOutcomeUnknown,
+    JournalTruncated,
+    PersistenceError,
+    printable,
+)
 from ..limits import RECENT_BYTES
 from .batch import Item
 from .reading import Counted, Recent, catch_up, check_bookmark
@@ -162,7 +168,7 @@ class KnownLog:
             case Fate.STORED:
                 return await self.landed(sent, ack)
             case Fate.UNKNOWN:
-                raise WriteOutcomeUnknown(
+                raise ClaimOutcomeUnknown(
                     f"a {envelope.kind.name.lower()} of {printable(self.chain.persistence_id)} may or may not be "
                     f"stored ({ack.reason}). Trying again is safe"
                 ).about(self.chain.persistence_id, self.log.topic)

@@ -13,11 +13,11 @@ from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPa
 from confluent_kafka.admin import AdminClient, ClusterMetadata, ConfigResource, NewTopic, ResourceType  # type: ignore[attr-defined]  # documented there, but not re-exported explicitly
 
 from ..driver import Log, TopicSpec
-from ..errors import ConnectError, PersistenceError, TopicMissing, TopicSettingsRefused
+from ..errors import ClusterNotReady, ConnectError, PersistenceError, TopicMissing, TopicSettingsRefused
 from .blocking import Users, pause, wait_for
 from .checks import problems_of
 from .client import Reasons
-from .errors import AUTHORIZATION, MISSING, UNREACHABLE, broker_error, error_in, translated
+from .errors import AUTHORIZATION, MISSING, OUT_OF_RANGE, UNREACHABLE, broker_error, error_in, translated
 
 T = TypeVar("T")
 
@@ -312,12 +312,17 @@ class Admin:
 
     def delete_before(self, log: Log, offset: int) -> None:
         """See `Driver.delete_before`."""
-        with translated(f"deleting the records of {log} below offset {offset}"):
-            answers = self._client.delete_records(
-                [TopicPartition(log.topic, log.partition, offset)], request_timeout=self._timeout
-            )
-            for answer in answers.values():
-                wait_for(answer, self._timeout + GRACE_SECONDS)
+        wanted = [TopicPartition(log.topic, log.partition, offset)]
+        (answer,) = self._client.delete_records(wanted, request_timeout=self._timeout).values()
+        error = self._error(answer)
+        if error is None:
+            return
+        doing = f"deleting the records of {log} below offset {offset}"
+        if (
+            error.code() in OUT_OF_RANGE
+        ):  # of a leader that was deposed, or has not caught up: the caller has seen the offset
+            raise ClusterNotReady(f"{doing}: {error.str()}")
+        raise broker_error(error, doing)
 
     # --- the rest ------------------------------------------------------------------------------------------------
 

@@ -24,7 +24,6 @@ the client in a thread that is abandoned if it does not end.
 
 from __future__ import annotations
 
-import contextlib
 import heapq
 import logging
 import time
@@ -42,6 +41,7 @@ from ..errors import StoreClosed
 from .client import Reasons
 from .closing import close_client
 from .errors import FORGOTTEN, NEVER_APPENDED, SENT_AGAIN, ack_of, describe, error_in
+from .handle import ask_for_topic
 from .wakeup import TICK_SECONDS, wait_on
 
 _log = logging.getLogger("kafka_persist.producer")
@@ -223,8 +223,7 @@ class Bridge:
             if len(self._asked) >= MOST_ASKED:
                 self._asked.clear()
             self._asked[topic] = now + LONGEST_PAUSE
-            with contextlib.suppress(KafkaException):
-                self._producer.list_topics(topic, timeout=0)  # the answer goes to the client itself
+            ask_for_topic(self._producer, topic)  # the answer goes to the client itself
 
     def _may_have_retried(self, pending: _Pending, now: float) -> bool:
         """Whether a client that retries by itself may have sent the record more than once."""

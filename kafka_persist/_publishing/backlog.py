@@ -22,7 +22,7 @@ WORKERS: Final = 8
 """Ids that are read back at the same time."""
 
 FIRST_PAUSE: Final = 0.25
-LONGEST_PAUSE: Final = 30.0
+LONGEST_PAUSE: Final = 5.0
 """Seconds until an id that could not be published is tried again."""
 
 

@@ -15,7 +15,7 @@ from .ledger import Ledger
 _log = logging.getLogger("kafka_persist.publishing")
 
 FIRST_PAUSE: Final = 0.1
-LONGEST_PAUSE: Final = 30.0
+LONGEST_PAUSE: Final = 5.0
 """Seconds; each pause is between half of it and all of it, so that two processes that fence each other part ways."""
 
 
