@@ -26,6 +26,10 @@ def total(state: int, event: int) -> int:
     return state + event
 
 
+def persistence_on(servers: str):
+    return open_persistence(Config(journal=JournalConfig(bootstrap_servers=servers)))
+
+
 async def open_all(servers: str, names: list[str]) -> dict[str, int]:
     """Open all entities at once, persist one event in each; their states."""
     states: dict[str, int] = {}
@@ -35,10 +39,9 @@ async def open_all(servers: str, names: list[str]) -> dict[str, int]:
             await entity.persist(1)
             states[name] = entity.state
 
-    async with open_persistence(Config(journal=JournalConfig(bootstrap_servers=servers))) as persistence:
-        async with trio.open_nursery() as nursery:
-            for name in names:
-                nursery.start_soon(one, name)
+    async with persistence_on(servers) as persistence, trio.open_nursery() as nursery:
+        for name in names:
+            nursery.start_soon(one, name)
     return states
 
 
@@ -67,17 +70,16 @@ async def test_commands_of_a_service_that_opens_and_closes_entities_all_succeed(
             name = chances.choice(free)
             busy.add(name)
             async with persistence.entity(name, initial=0, evolve=total, snapshot_every=3) as entity:
-                await entity.execute(lambda state: [1])
+                await entity.execute(lambda _state: [1])
                 done[name] = done.get(name, 0) + 1
                 assert entity.state == done[name]
             busy.discard(name)
 
     names = [f"{kafka_prefix}order-{number}" for number in range(IDS)]
     with trio.fail_after(110):
-        async with open_persistence(Config(journal=JournalConfig(bootstrap_servers=servers))) as persistence:
-            async with trio.open_nursery() as nursery:
-                for _ in range(TASKS):
-                    nursery.start_soon(task)
+        async with persistence_on(servers) as persistence, trio.open_nursery() as nursery:
+            for _ in range(TASKS):
+                nursery.start_soon(task)
     assert sum(done.values()) == COMMANDS
 
 
@@ -96,7 +98,7 @@ async def test_people_who_leave_in_the_middle_disturb_nobody(servers, kafka_pref
 
     names = [f"{kafka_prefix}{number}" for number in range(20)]
     with trio.fail_after(110):
-        async with open_persistence(Config(journal=JournalConfig(bootstrap_servers=servers))) as persistence:
+        async with persistence_on(servers) as persistence:
             async with trio.open_nursery() as nursery:
                 for name in names:
                     nursery.start_soon(visitor, name)
@@ -122,8 +124,7 @@ async def test_any_number_of_readers_replays_what_is_there(servers, kafka_prefix
                 failures.append(error)
 
     with trio.fail_after(110):
-        async with open_persistence(Config(journal=JournalConfig(bootstrap_servers=servers))) as persistence:
-            async with trio.open_nursery() as nursery:
-                for _ in range(readers):
-                    nursery.start_soon(read)
+        async with persistence_on(servers) as persistence, trio.open_nursery() as nursery:
+            for _ in range(readers):
+                nursery.start_soon(read)
     assert not failures
