@@ -33,7 +33,7 @@ class JournalConfig(StoreConfig):
     """The journal.
 
     Attributes:
-        write_concurrency: producer clients, each with a thread of its own. One is enough: several gain nothing
+        write_concurrency: producer clients. One is enough: several gain nothing
             measurable with the plain producer.
         prefix: put before the name of every journal topic, one per tenant.
         snapshot_prefix: the prefix of the snapshot topics in the same cluster, so that no journal topic begins with it

@@ -9,7 +9,7 @@ from .keys import JOURNAL, OPEN_SECTIONS, SECTIONS, SNAPSHOT_STORE, is_section, 
 
 _DISPATCHER = (
     "has no meaning here: there are no dispatchers. Calls run on the Trio thread; write-concurrency is the number of "
-    "producer clients and readers that of consumers, each with a thread of its own"
+    "producer clients and readers that of consumers; none of them has a thread of ours"
 )
 _STORES = {JOURNAL: "open_journal", SNAPSHOT_STORE: "open_snapshot_store"}
 

@@ -49,7 +49,7 @@ class StoreConfig:
         max_waiting_writes: writes handed over and not yet confirmed; further ones wait.
         max_record_bytes: size of the largest record, key included.
         max_concurrent_recoveries: ids that are read at the same time; further ones wait.
-        readers: consumers kept ready for single ids.
+        readers: consumers for short reads; each reads any number of ids at the same time.
         client: librdkafka's properties of all clients (``security.protocol``, ``sasl.*``, ``ssl.*``).
         consumer: librdkafka's properties of readers, over `client` and the defaults.
         producer: librdkafka's properties of writers, over `client` and the defaults.
@@ -135,8 +135,7 @@ class StoreConfig:
 
         Args:
             fetch_wait_ms: how long a broker may hold an empty answer back, unless the user gives
-                ``fetch.wait.max.ms``: 0 for readers of single ids (a look-up queues behind a waiting fetch), about 20
-                for readers of many ids at once.
+                ``fetch.wait.max.ms``: 0 for short reads, about 20 for long replays.
         """
         owned = {
             "group.id": "kafka-persist",  # required by the client, never joined: partitions are assigned
