@@ -131,7 +131,13 @@ class KafkaDriver(Driver):
         with configured():
             client = await make_client(partial(Producer, properties), close_producer, "a producer")
         own_retries = not properties["enable.idempotence"]
-        return Bridge(client, self._reasons, seconds=self._config.delivery_timeout, own_retries=own_retries)
+        return Bridge(
+            client,
+            self._reasons,
+            seconds=self._config.delivery_timeout,
+            own_retries=own_retries,
+            repeatable=own_retries,
+        )
 
     async def _make_fetcher(self, kind: str) -> Fetcher:
         short = kind == "short"

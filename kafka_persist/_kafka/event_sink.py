@@ -162,4 +162,4 @@ class KafkaEventSink(EventSink):
 
 
 def _bridge_of(client: _Client) -> Bridge:
-    return Bridge(client.producer, client.reasons, seconds=client.seconds, own_retries=False)
+    return Bridge(client.producer, client.reasons, seconds=client.seconds, own_retries=False, repeatable=True)

@@ -92,15 +92,19 @@ class Bridge:
         reasons: the last errors that the clients of the store reported.
         seconds: until a record without an answer is unknown; 0 waits for ever.
         own_retries: hand failed records over again here; the client was configured not to.
+        repeatable: a successor may send what is in flight once more; what lands twice does no harm.
     """
 
-    def __init__(self, client: Producer, reasons: Reasons, *, seconds: float, own_retries: bool) -> None:
+    def __init__(
+        self, client: Producer, reasons: Reasons, *, seconds: float, own_retries: bool, repeatable: bool
+    ) -> None:
         self._producer = client
         self._reasons = reasons
         self._waiting = wait_on(client, "main")
         self._token = trio.lowlevel.current_trio_token()
         self._seconds = seconds or float("inf")
         self._own_retries = own_retries
+        self._repeatable = repeatable
         self._again: list[tuple[float, int]] = []
         self._reports: deque[tuple[int, KafkaError | None, int | None]] = deque()
         self._pending: dict[int, _Pending] = {}
@@ -290,13 +294,14 @@ class Bridge:
         """Let `successor` send what has no report yet, and refuse new records.
 
         A record may so land twice. A second copy in a journal extends a head that is no longer the head: it does not
-        count. Where the client itself keeps copies away (an idempotent producer), its successor cannot: a copy of a
-        snapshot that lands behind its deletion would bring it back. There a record that was handed over is unknown.
+        count. Consumers of user-defined topics get events at least once. But a second copy of a snapshot that landed
+        behind its deletion would bring it back: its client keeps copies away, and a successor cannot know of the first
+        one. There a record that was handed over is unknown.
         """
         self._closed = True
         pending, self._pending, self._busy_topics = self._pending, {}, {}
         for each in pending.values():
-            if each.attempts and not self._own_retries:
+            if each.attempts and not self._repeatable:
                 moved = "the brokers have other addresses now, and a second copy might land behind later records"
                 self._token.run_sync_soon(each.on_ack, Ack(Fate.UNKNOWN, reason=moved))
                 continue

@@ -108,3 +108,21 @@ async def test_who_leaves_at_once_knows_of_each_record(kafka, kafka_prefix):
             scope.cancel(reason="the test leaves")
     assert len(acks) == 1000
     assert {ack.fate for ack in acks[500:]} <= {Fate.STORED, Fate.UNKNOWN}
+
+
+async def test_a_successor_never_repeats_what_must_not_land_twice(kafka, kafka_prefix):
+    """A copy of a snapshot behind its deletion would bring it back; a journal's copies do not count."""
+    topic = kafka_prefix + "t"
+    kafka.create(topic)
+    for repeatable, fates in ((True, {Fate.STORED}), (False, {Fate.UNKNOWN})):
+        acks: list[Ack] = []
+        async with kafka.driver() as driver:
+            (old,) = driver._producers.all
+            old._repeatable = repeatable
+            fresh = await driver._make_bridges()
+            driver.submit(Log(topic), b"key", b"1", acks.append)
+            driver._producers.use(fresh)
+            with trio.fail_after(30):
+                while not acks:  # noqa: ASYNC110 - callbacks, not tasks
+                    await trio.sleep(0.01)
+        assert {ack.fate for ack in acks} == fates
