@@ -26,8 +26,9 @@ class OnABroker:
     scale = 3.0
 
     @pytest.fixture
-    def journal_config(self, server):
-        return JournalConfig(bootstrap_servers=server.bootstrap_servers, max_event_bytes=LIMIT)
+    def journal_config(self, server, kafka_prefix):
+        """A journal of its own for each case: the list of ids has all of a prefix, those that others damaged included."""
+        return JournalConfig(bootstrap_servers=server.bootstrap_servers, max_event_bytes=LIMIT, prefix=kafka_prefix)
 
     @pytest.fixture
     def snapshot_config(self, server):
