@@ -2,10 +2,10 @@
 
 Only ratios of one run mean something: machines are noisy, absolute figures lie.
 
-* `raw`: the loops of somebody who uses confluent-kafka directly, with the settings that are best for it.
-* `ours`: the same work through the journal.
-* `fill`: topics with known contents.
-* `cases`: what is compared, and the goals. `harness`: rounds, ratios, the table. `memory`: bytes instead of seconds.
+* `raw`, `raw_topics`: the loops of somebody who uses confluent-kafka directly, with the settings that are best for it.
+* `ours`: the same work through the journal. `fill`: topics with known contents. `bench`: the broker and both sides' clients.
+* `steady`, `opening`, `workloads`, `memory`: the rows, with their goals. `rows`: all of them, and the brokers they share.
+* `harness`: rounds, ratios, the table.
 
-``python -m benchmarks --help``
+``python -m benchmarks --help``; ``docs/performance.md`` explains the rows.
 """

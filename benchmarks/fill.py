@@ -16,9 +16,9 @@ from kafka_persist._core.envelope import Envelope, encode_entry, encode_envelope
 from .payload import PAYLOAD
 
 
-def journal_records(persistence_id: str, events: int) -> Iterator[bytes]:
-    """A claim and `events` records of one event each."""
-    writer = uuid.uuid4()
+def journal_records(persistence_id: str, events: int, per_record: int = 1) -> Iterator[bytes]:
+    """A claim and records of `per_record` events each, `events` in all."""
+    writer, now = uuid.uuid4(), time.time_ns() // 1_000_000
     chain = Chain(persistence_id)
     serializer = default_serializer()
 
@@ -27,18 +27,21 @@ def journal_records(persistence_id: str, events: int) -> Iterator[bytes]:
         chain = advance(chain, chain.position, envelope)
         return encode_envelope(envelope)
 
-    yield counted(rule.claim_envelope(chain, writer.bytes))
-    now = time.time_ns() // 1_000_000
-    for number in range(1, events + 1):
-        event = PersistentRepr(
+    def event(number: int) -> PersistentRepr:
+        return PersistentRepr(
             persistence_id=persistence_id, sequence_nr=number, payload=PAYLOAD, writer=writer, timestamp=now
         )
-        entries = join_entries([encode_entry(event, serializer.dump(PAYLOAD))])
-        yield counted(rule.events_envelope(chain, number, entries))
+
+    yield counted(rule.claim_envelope(chain, writer.bytes))
+    data = serializer.dump(PAYLOAD)
+    for first in range(1, events + 1, per_record):
+        last = min(first + per_record - 1, events)
+        entries = [encode_entry(event(number), data) for number in range(first, last + 1)]
+        yield counted(rule.events_envelope(chain, last, join_entries(entries)))
 
 
-def fill_journal(client: Producer, topic: str, persistence_id: str, events: int) -> None:
-    for value in journal_records(persistence_id, events):
+def fill_journal(client: Producer, topic: str, persistence_id: str, events: int, per_record: int = 1) -> None:
+    for value in journal_records(persistence_id, events, per_record):
         _produce(client, topic, value)
 
 

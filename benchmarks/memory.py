@@ -7,34 +7,15 @@ import tracemalloc
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-import attrs
-
 from kafka_persist import open_memory_snapshot_store, open_persistence_on
 
-from .cases import Bench
+from .bench import Bench
+from .harness import Figure, Row
 
 REPLAY_GOAL_MIB = 64.0
 ENTITY_GOAL_KIB = 10.0
 ENTITIES = 500
 LOOK_EVERY = 5_000
-
-
-@attrs.frozen(kw_only=True)
-class Footprint:
-    """One figure with its goal (an upper bound)."""
-
-    name: str
-    unit: str
-    found: float
-    goal: float
-
-    @property
-    def met(self) -> bool:
-        return self.found <= self.goal
-
-    def row(self) -> str:
-        verdict = "met" if self.met else "MISSED"
-        return f"{self.name:<44} {self.found:>12,.2f} {'':>12} {self.unit:<9} {'':<20} <= {self.goal:<5} {verdict}"
 
 
 def resident_mib() -> float:
@@ -43,7 +24,7 @@ def resident_mib() -> float:
     return pages * 4096 / 2**20
 
 
-async def long_replay(bench: Bench) -> Footprint:
+async def long_replay(bench: Bench, _rounds: int) -> list[Row]:
     """The most that reading a long log adds, after a first replay has warmed everything up."""
     count = bench.sizes.long_replay
     (warm,) = await bench.filled("warm", 1, 20_000)
@@ -52,12 +33,8 @@ async def long_replay(bench: Bench) -> Footprint:
     gc.collect()
     before = resident_mib()
     peak = await _peak(bench, name)
-    return Footprint(
-        name=f"replay of {count:,} events: memory added",
-        unit="MiB",
-        found=max(0.0, peak - before),
-        goal=REPLAY_GOAL_MIB,
-    )
+    name = f"replay of {count:,} events: memory added"
+    return [Figure(name=name, unit="MiB", found=max(0.0, peak - before), goal=REPLAY_GOAL_MIB)]
 
 
 async def _peak(bench: Bench, persistence_id: str) -> float:
@@ -70,7 +47,7 @@ async def _peak(bench: Bench, persistence_id: str) -> float:
     return peak
 
 
-async def idle_entities(bench: Bench) -> Footprint:
+async def idle_entities(bench: Bench, _rounds: int) -> list[Row]:
     """What one more entity, recovered and written to once, keeps in memory."""
     ids = [f"idle-{bench.run}-{number}" for number in range(ENTITIES)]
     await bench.journal.prepare(ids)
@@ -89,7 +66,8 @@ async def idle_entities(bench: Bench) -> Footprint:
         gc.collect()
         used = tracemalloc.get_traced_memory()[0] - before
         tracemalloc.stop()
-    return Footprint(name="an idle entity", unit="KiB", found=used / (ENTITIES - 50) / 1024, goal=ENTITY_GOAL_KIB)
+    each = used / (ENTITIES - 50) / 1024
+    return [Figure(name="an idle entity", unit="KiB", found=each, goal=ENTITY_GOAL_KIB)]
 
 
 async def _open(stack: AsyncExitStack, persistence, name: str) -> None:
@@ -99,4 +77,4 @@ async def _open(stack: AsyncExitStack, persistence, name: str) -> None:
     await entity.persist(1)
 
 
-CASES = {"long": long_replay, "idle": idle_entities}
+ROWS = {"long": long_replay, "idle": idle_entities}

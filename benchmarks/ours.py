@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import statistics
 import time
 import uuid
@@ -103,3 +104,50 @@ async def recover_many(journal: KafkaJournal, ids: Sequence[str], count: int) ->
         for persistence_id in ids:
             nursery.start_soon(recover, persistence_id)
     return len(ids) / (time.perf_counter() - start)
+
+
+async def write_streams(
+    journal: KafkaJournal, names: Sequence[str], writers: int, payload: bytes, events: int
+) -> float:
+    """Seconds for: `writers` tasks claim new ids and write `events` single events to each, one after the other."""
+    left = iter(names)
+
+    async def stream(persistence_id: str) -> None:
+        writer = uuid.uuid4()
+        await journal.claim(persistence_id, writer)
+        for number in range(1, events + 1):
+            event = PersistentRepr(persistence_id=persistence_id, sequence_nr=number, payload=payload, writer=writer)
+            await journal.write([AtomicWrite([event])])
+
+    async def write() -> None:
+        for name in left:
+            await stream(name)
+
+    start = time.perf_counter()
+    async with trio.open_nursery() as nursery:
+        for _ in range(writers):
+            nursery.start_soon(write)
+    return time.perf_counter() - start
+
+
+async def read_streams(
+    journal: KafkaJournal, ids: Sequence[str], readers: int, reads: int, events: int, chances: random.Random
+) -> list[float]:
+    """The seconds of each of `reads` readings of whole streams, random ones, by `readers` tasks."""
+    left = iter(range(reads))
+    times: list[float] = []
+
+    async def read() -> None:
+        for _ in left:
+            start = time.perf_counter()
+            seen = 0
+            async with journal.replay(chances.choice(ids)) as channel:
+                async for _ in channel:
+                    seen += 1
+            times.append(time.perf_counter() - start)
+            assert seen == events, (seen, events)
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(readers):
+            nursery.start_soon(read)
+    return times

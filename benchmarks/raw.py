@@ -15,7 +15,13 @@ from .payload import VALUE
 def producer(servers: str) -> Producer:
     """The plain producer: fastest where one record per partition is in flight (many requests per connection)."""
     return Producer(
-        {"bootstrap.servers": servers, "acks": "all", "linger.ms": 0, "max.in.flight.requests.per.connection": 1000}
+        {
+            "bootstrap.servers": servers,
+            "acks": "all",
+            "linger.ms": 0,
+            "max.in.flight.requests.per.connection": 1000,
+            "topic.metadata.refresh.fast.interval.ms": 20,
+        }  # topics that were created just now
     )
 
 
@@ -43,10 +49,15 @@ def lone_writes(client: Producer, topic: str, count: int) -> float:
             client.poll(0.1)
         times.append(time.perf_counter() - start)
         reported.clear()
+    return median(times)
+
+
+def median(times: Sequence[float]) -> float:
+    """Of several seconds."""
     return statistics.median(times)
 
 
-def one_in_flight_each(client: Producer, topics: Sequence[str], writes: int) -> float:
+def one_in_flight_each(client: Producer, topics: Sequence[str], writes: int, value: bytes = VALUE) -> float:
     """Records per second: each topic has one record in flight, its report sends the next."""
     left = dict.fromkeys(topics, writes)
     pending = len(topics)
@@ -56,7 +67,7 @@ def one_in_flight_each(client: Producer, topics: Sequence[str], writes: int) -> 
             nonlocal pending
             left[topic] -= 1
             if left[topic]:
-                client.produce(topic, VALUE, partition=0, on_delivery=report)
+                client.produce(topic, value, partition=0, on_delivery=report)
             else:
                 pending -= 1
 
@@ -64,7 +75,7 @@ def one_in_flight_each(client: Producer, topics: Sequence[str], writes: int) -> 
 
     start = time.perf_counter()
     for topic in topics:
-        client.produce(topic, VALUE, partition=0, on_delivery=again(topic))
+        client.produce(topic, value, partition=0, on_delivery=again(topic))
     while pending:
         client.poll(0.1)
     return len(topics) * writes / (time.perf_counter() - start)
