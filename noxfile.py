@@ -55,7 +55,7 @@ def demo(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run the tests, those on a real Kafka included, and print branch coverage (`-- -k NAME` chooses).
 
-    All of them run in two processes at once. What is there once more for KRaft is left out; `-- -m kraft` runs it, and
+    All of them run in three processes at once. What is there once more for KRaft is left out; `-- -m kraft` runs it, and
     so does the session `compat`.
     """
     install(session, "test")
@@ -65,7 +65,7 @@ def tests(session: nox.Session) -> None:
     if session.posargs:
         session.run("coverage", "run", "-m", "pytest", *WITHOUT_KRAFT, *session.posargs, env=env)
     else:
-        session.run("python", "tests/halves.py", *WITHOUT_KRAFT, env=env)
+        session.run("python", "tests/parts.py", *WITHOUT_KRAFT, env=env)
     session.run("coverage", "combine", "--quiet", env=env)
     session.run("coverage", "report", env=env)
 
