@@ -33,6 +33,9 @@ from .errors import MISSING, OUT_OF_RANGE, UNREACHABLE, broker_error, describe
 
 BAD_RECORD_ATTEMPTS: Final = 3
 
+HOLES: Final = 2
+"""How often one reading looks a second time where offsets hold no record."""
+
 RECORD_BYTES: Final = 100
 """What a record counts for beside its value."""
 
@@ -91,6 +94,8 @@ class Fetch:
     done: bool = False
     _doubt_until: float | None = None
     _asking_for_end: bool = False
+    _hole: int = -1
+    _holes_left: int = HOLES
     _bad: int = 0
     _task: trio.lowlevel.Task | None = None
 
@@ -131,6 +136,8 @@ class Fetch:
         if self.bounds is None:
             found = watermarks()
             self.bounds = LogRange(min(found.start, next_offset), max(found.end, offset + 1))
+        if offset > next_offset and self._is_new_hole(next_offset):
+            return Step.ASSIGN
         if offset >= stop:
             self.next_offset = max(next_offset, stop)
             return Step.DONE
@@ -154,12 +161,26 @@ class Fetch:
         assert self.next_offset is not None
         if self.bounds is None:
             self.bounds = LogRange(min(watermarks().start, self.next_offset), offset)
+        if offset > self.next_offset and self._is_new_hole(self.next_offset):
+            return Step.ASSIGN
         if offset >= self.stop:
             self.next_offset = max(self.next_offset, self.stop)
             return Step.DONE
         self.next_offset = max(self.next_offset, offset)
         self._asking_for_end = True
         return Step.ASSIGN
+
+    def _is_new_hole(self, offset: int) -> bool:
+        """Whether to read once more from an offset that brought no record.
+
+        Markers and compaction leave holes that stay; but what a client skipped while its broker went away (seen once in a
+        rolling restart) is there the next time. A few times in one reading: a compacted log has many.
+        """
+        if self._holes_left == 0 or offset == self._hole:
+            return False
+        self._holes_left -= 1
+        self._hole = offset
+        return True
 
     def _found_end(self, end: int, begin: int) -> Step:
         """The log certainly reaches from `begin` to `end`; go on where reading has to."""
