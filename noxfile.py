@@ -140,7 +140,7 @@ def docs(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def bench(session: nox.Session) -> None:
-    """Measure against the raw Kafka client on one real broker, round by round (`-- --quick`: under 3 minutes)."""
+    """Measure against the raw Kafka client on one real broker, round by round (`-- --quick`: under 4 minutes)."""
     install(session, extras="server")
     session.run("python", "-m", "benchmarks", *session.posargs)
 
