@@ -123,7 +123,7 @@ async def catch_up(
                 # Start and end of the log are two questions. A deletion between them shows a log that begins where it
                 # ends, or one whose first record nothing confirms. It is lost if a log that stands still says so, too.
                 if not isinstance(error, OffsetGone):
-                    before, failed_at = failed_at, await _bounds(driver, log)
+                    before, failed_at = failed_at, await _bounds(driver, log)  # noqa: ASYNC120 - the exception is only a reason to look
                     if failed_at is not None and failed_at == before:
                         raise
     except PersistenceError as error:

@@ -189,7 +189,7 @@ class Replayer:
                     raise
                 # Before the word "lost" the floor is looked at again, as it is now: a deletion may have raised it, and
                 # cut the log, since this replay was opened.
-                await self._begin_anew()
+                await self._begin_anew()  # noqa: ASYNC120 - the exception is only a reason to look again
                 if self._floor == floor and not isinstance(error, OffsetGone):
                     raise
 

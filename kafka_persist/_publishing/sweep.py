@@ -45,7 +45,7 @@ async def stored_ids(driver: Driver, config: JournalConfig, layout: Layout) -> t
     """
     found: list[str] = []
 
-    async def keep(persistence_id: str) -> None:
+    async def keep(persistence_id: str) -> None:  # noqa: ASYNC124 - what is called may wait elsewhere
         found.append(persistence_id)
 
     failures = await each_stored_id(driver, config, layout, keep)

@@ -23,7 +23,7 @@ def producer(kafka_server):
         yield client
 
 
-async def test_both_kinds_of_clients_are_woken_by_descriptors(producer, kafka_server):
+async def test_both_kinds_of_clients_are_woken_by_descriptors(producer, kafka_server):  # noqa: ASYNC124 - it needs a Trio run
     """On the tested versions of the client nothing falls back to threads."""
     consumer = confluent_kafka.Consumer({**kafka_server.client_config(), "group.id": "woken"})
     try:
@@ -127,7 +127,7 @@ async def test_no_thread_of_ours_waits(kafka, kafka_prefix):
         assert extra == []
 
 
-async def test_asking_for_leaders_leaks_nothing(kafka, kafka_prefix):
+async def test_asking_for_leaders_leaks_nothing(kafka, kafka_prefix):  # noqa: ASYNC124 - it needs a Trio run
     """The client's own call leaks the exception that it raises; a service asks for each id that it opens."""
     topic = kafka_prefix + "t"
     kafka.create(topic)

@@ -63,7 +63,7 @@ def test_ctrl_c_ends_a_program_under_load_with_a_bare_keyboard_interrupt(kafka_s
         assert not re.search(r"Exception ignored|ExceptionGroup|rdkafka|%\d\|", complained), where
 
 
-async def test_encoding_and_decoding_let_trio_raise_the_interrupt(monkeypatch):
+async def test_encoding_and_decoding_let_trio_raise_the_interrupt(monkeypatch):  # noqa: ASYNC124 - it needs a Trio run
     """cbor2 swallows what a signal handler raises in there; of 12 programs one wrote on after Ctrl-C."""
     seen = []
 

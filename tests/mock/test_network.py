@@ -194,5 +194,5 @@ async def mock_has(mock, count: int) -> None:
     async with open_mock_driver(mock) as driver:
         driver._topics.ensured.add("id")
         with trio.fail_after(20):
-            while len((await driver.scan(Log("id"), None, None)).records) < count:
+            while len((await driver.scan(Log("id"), None, None)).records) < count:  # noqa: ASYNC110 - of another process
                 await trio.lowlevel.checkpoint()
