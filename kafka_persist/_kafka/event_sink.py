@@ -138,16 +138,25 @@ class KafkaEventSink(EventSink):
                 self._replacing = False
 
     async def _use(self, client: _Client) -> None:
-        """Send with this client from here on; what the old one has not sent goes along."""
+        """Send with this client from here on.
+
+        What the old one has not answered is answered as unknown, soon; nothing is taken until that is done, so that no event
+        overtakes one of its id.
+        """
         if self._closed:  # while it was made
             await close_client(client.close, "the publishing producer")
             return
         old, self._client, self._bridge = self._bridge, client, _bridge_of(client)
         if self._started:
             self._start()
+        self._replacing = True
         old.hand_over(self._bridge)
+        self._token.run_sync_soon(self._go_on)  # runs behind the answers
         self._tasks.spawn(old.close, 0)
         await trio.lowlevel.checkpoint()
+
+    def _go_on(self) -> None:
+        self._replacing = False
 
     async def move(self, servers: Sequence[str]) -> None:
         """Make a new client for the brokers at `servers`, and use it."""

@@ -42,6 +42,7 @@ from ..driver import Log
 from ..errors import PersistenceError
 from .closing import close_client
 from .errors import UNREACHABLE, broker_error, describe, error_in, translated
+from .leaving import leave_group
 from .lookups import Lookups, partitions_of
 from .offsets import committed_of, ends_of, starts_of
 from .positions import Positions
@@ -100,8 +101,7 @@ class EventReader:
         self._progress = Positions(lambda offsets: self._consumer.commit(offsets=list(offsets)))
         self._paused: set[Log] = set()
         self._failure: Exception | None = None
-        self._group = False
-        self._closing = False
+        self._group = self._joined = self._closing = False
 
     # --- what is read --------------------------------------------------------------------------------------------
 
@@ -287,8 +287,8 @@ class EventReader:
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """Tell the group yes; `place` finds out where to begin, and lets the client read then."""
         with self._kept():
-            if not self._closing:
-                self._take([Log(each.topic, each.partition) for each in partitions])
+            self._joined = True
+            self._take([Log(each.topic, each.partition) for each in partitions])
             consumer.incremental_assign([])
 
     def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
@@ -394,4 +394,6 @@ class EventReader:
         """End the clients; blocks. The group gets the partitions back."""
         self._closing = True
         self._lookups.close()
+        if self._group and self._failure is None:
+            leave_group(self._consumer, joined=lambda: self._joined)
         self._consumer.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import uuid
 from contextlib import contextmanager
 from functools import partial
@@ -70,6 +71,11 @@ class Place:
     def events(self, **settings):
         return open_events(self.config, self.topic, **{"group": self.group, **settings})
 
+    def members(self):
+        """How many members the group has, as its coordinator sees it."""
+        admin = AdminClient({"bootstrap.servers": self.servers, "logger": logging.getLogger("tests.raw")})
+        return len(admin.describe_consumer_groups([self.group])[self.group].result().members)
+
     def committed(self, partitions=4):
         """The sum of the group's committed positions."""
         consumer = Consumer({"bootstrap.servers": self.servers, "group.id": self.group})
@@ -130,6 +136,14 @@ async def until(condition, seconds=60):
             await trio.sleep(0.02)
 
 
+def wait_for_closing():
+    """Return when no client is being closed any more: a cancelled block does not wait for its goodbye to the group."""
+    for thread in threading.enumerate():
+        if thread.name.startswith("closing"):
+            thread.join(90)
+
+
 @pytest.fixture
 def place(kafka_server, kafka_prefix):
-    return Place(kafka_server.bootstrap_servers, kafka_prefix)
+    yield Place(kafka_server.bootstrap_servers, kafka_prefix)
+    wait_for_closing()

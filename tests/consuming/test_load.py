@@ -106,6 +106,19 @@ async def test_members_that_come_and_go(place, monkeypatch, buffered):
     assert seen.firsts == {name: list(range(1, ROUNDS * EACH + 1)) for name in names}
 
 
+async def test_a_member_without_partitions_says_goodbye(place):
+    """It leaves at once, and the others do not wait for the end of its session, which lasts 45 s."""
+    place.create(1)
+    await place.write(1, names="a")
+    async with place.events() as stream:
+        await take(stream, 1)
+        async with place.events() as idle:
+            await until(lambda: idle._reader._joined)
+        with trio.fail_after(20):
+            while await trio.to_thread.run_sync(place.members) > 1:  # noqa: ASYNC110 - nothing tells but the coordinator
+                await trio.sleep(0.1)
+
+
 async def test_positions_that_cannot_be_looked_up_now(place, monkeypatch, caplog):
     """While the group's coordinator gives no answer in time, the stream waits; then it goes on where the group was."""
     await place.write(4, names="a")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-
 import attrs
 import pytest
 import trio
@@ -16,7 +14,7 @@ from kafka_persist.errors import RecoveryStalled
 from kafka_persist.projection_sqlite import SqliteProjectionStore
 from kafka_persist_testkit import TestServer
 
-from .conftest import Place, take
+from .conftest import Place, take, wait_for_closing
 
 pytestmark = pytest.mark.broker
 
@@ -38,9 +36,7 @@ def frozen(server, kafka_prefix):
     place.broker = server.broker
     yield place
     server.broker.resume()
-    for thread in threading.enumerate():
-        if thread.name.startswith("closing"):  # left behind by a block; it ends when the broker answers
-            thread.join(90)
+    wait_for_closing()
 
 
 async def cancelled(async_fn, *args):
