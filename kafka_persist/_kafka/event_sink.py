@@ -171,4 +171,4 @@ class KafkaEventSink(EventSink):
 
 
 def _bridge_of(client: _Client) -> Bridge:
-    return Bridge(client.producer, client.reasons, seconds=client.seconds, own_retries=False, repeatable=True)
+    return Bridge(client.producer, client.reasons, seconds=client.seconds, own_retries=False, repeatable=False)

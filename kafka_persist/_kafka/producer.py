@@ -294,9 +294,9 @@ class Bridge:
         """Let `successor` send what has no report yet, and refuse new records.
 
         A record may so land twice. A second copy in a journal extends a head that is no longer the head: it does not
-        count. Consumers of user-defined topics get events at least once. But a second copy of a snapshot that landed
-        behind its deletion would bring it back: its client keeps copies away, and a successor cannot know of the first
-        one. There a record that was handed over is unknown.
+        count. But a second copy of a snapshot that landed behind its deletion would bring it back, and one of an event
+        in a user-defined topic might be overtaken: their clients keep copies away, and a successor cannot know of the
+        first ones. There a record that was handed over is unknown, and its owner decides.
         """
         self._closed = True
         pending, self._pending, self._busy_topics = self._pending, {}, {}
