@@ -195,7 +195,7 @@ class Entity(Generic[S, E]):
             raise self._stopped() from error
         return rejection
 
-    async def _delete_orphans(self) -> None:
+    async def _delete_orphans(self) -> None:  # noqa: ASYNC910 - called where there are some
         """Remove snapshots of events that the journal lost, before their numbers are used again."""
         for orphan in self._orphans:
             await self._services.snapshot_store.delete(orphan)
