@@ -55,7 +55,7 @@ def demo(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run the tests, those on a real Kafka included, and print branch coverage (`-- -k NAME` chooses).
 
-    All of them run in three processes at once. What is there once more for KRaft is left out; `-- -m kraft` runs it, and
+    All of them run in two processes at once, those on three brokers after them. What is there once more for KRaft is left out; `-- -m kraft` runs it, and
     so does the session `compat`.
     """
     install(session, "test")

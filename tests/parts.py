@@ -1,7 +1,7 @@
-"""Run all tests in three processes at once, each with a Kafka of its own: they wait for servers more than they compute.
+"""Run all tests: two halves at once, each with a Kafka of its own, as they wait for servers more than they compute; then clusters.
 
-The first part shows its progress, the others what they had to say when they have ended. What follows on the command line goes
-to all of them. Coverage of all is written below COVERAGE_FILE.
+The first half shows its progress, the second one what it had to say when it has ended. Three brokers want the machine for
+themselves, so their tests come last. What follows on the command line goes to all. Coverage is written below COVERAGE_FILE.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
-from contextlib import ExitStack
 from pathlib import Path
 
 FIRST = [
@@ -24,8 +23,8 @@ FIRST = [
     "serialization",
     "sim",
 ]
-SECOND = ["cluster", "entity", "load", "publishing"]
-"""Folders that take about a third of the time each; the last third is whatever else there is."""
+"""Folders that take about half of the time; the other half is whatever else there is, but for the last."""
+LAST = ["cluster"]
 
 
 def command(*words: str) -> list[str]:
@@ -35,24 +34,19 @@ def command(*words: str) -> list[str]:
 def main() -> int:
     """Run all; the worst exit code of them."""
     tests = Path("tests")
-    first, second = ([str(tests / name) for name in names] for names in (FIRST, SECOND))
-    assert all(Path(folder).is_dir() for folder in [*first, *second]), [*first, *second]
-    rest = [str(tests), *(f"--ignore={folder}" for folder in [*first, *second])]
-    with ExitStack() as stack:
-        outputs = [stack.enter_context(tempfile.TemporaryFile()) for _ in range(2)]
-        others = [
-            subprocess.Popen(command(*words), stdout=output, stderr=subprocess.STDOUT)
-            for words, output in zip((second, rest), outputs, strict=True)
-        ]
+    first, last = ([str(tests / name) for name in names] for names in (FIRST, LAST))
+    assert all(Path(folder).is_dir() for folder in [*first, *last]), [*first, *last]
+    with tempfile.TemporaryFile() as kept:
+        rest = [str(tests), *(f"--ignore={folder}" for folder in [*first, *last])]
+        second = subprocess.Popen(command(*rest), stdout=kept, stderr=subprocess.STDOUT)
         try:
-            worst = subprocess.call(command(*first))
+            code = subprocess.call(command(*first))
         finally:
-            for other in others:
-                other.wait()  # Ctrl-C reaches it as well
-        for output in outputs:
-            output.seek(0)
-            sys.stdout.write(output.read().decode(errors="replace"))
-        return max(abs(code) for code in (worst, *(other.returncode for other in others)))
+            second.wait()  # Ctrl-C reaches it as well
+        kept.seek(0)
+        sys.stdout.write(kept.read().decode(errors="replace"))
+        sys.stdout.flush()
+    return max(abs(each) for each in (code, second.returncode, subprocess.call(command(*last))))
 
 
 if __name__ == "__main__":
