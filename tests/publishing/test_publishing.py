@@ -66,7 +66,8 @@ async def test_the_default_mapper_publishes_to_events(broker):
         await writer.claim(journal)
         await journal.write([writer.write(1, broker.prefix)])
     decode = EventDecoder()
-    assert broker.prefix in [decode(value).data for _, _, value in broker.read("events")]
+    own = [value for _, _, value in broker.read("events") if broker.prefix.encode() in value]  # others publish there, too
+    assert [decode(value).data for value in own] == [broker.prefix]
 
 
 async def test_several_topics_and_none(broker):
