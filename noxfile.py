@@ -106,7 +106,7 @@ def lint(session: nox.Session) -> None:
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
     library = sources("kafka_persist")
-    others = sources("kafka_persist_testkit", "compat_suite", "examples", "tests", "docs", "benchmarks")
+    others = sources("kafka_persist_testkit", "compat_suite", "lab", "examples", "tests", "docs", "benchmarks")
     check_async(session, ASYNC_RULES, [*library, *others])
     check_async(session, CHECKPOINT_RULES, [file for file in library if "/_" not in file])
     session.run("towncrier", "build", "--draft", "--version", "next", silent=True)
@@ -149,14 +149,14 @@ def bench(session: nox.Session) -> None:
 def search(session: nox.Session) -> None:
     """Search the rule of the chain exhaustively, 10 million states and more (`-- tests`: the small profile)."""
     install(session, extras="testkit")
-    session.run("python", "-m", "kafka_persist_testkit.search", *(session.posargs or ["nightly"]))
+    session.run("python", "-m", "lab.search", *(session.posargs or ["nightly"]))
 
 
 @nox.session(default=False)
 def soak(session: nox.Session) -> None:
     """Do what programs do on real brokers while faults are made, then judge (`-- --minutes 30 --brokers 3`)."""
     install(session)
-    session.run("python", "-m", "kafka_persist_testkit", "soak", *session.posargs)
+    session.run("python", "-m", "lab.soak", *session.posargs)
 
 
 @nox.session(default=False)

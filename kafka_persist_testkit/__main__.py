@@ -8,7 +8,6 @@ import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -62,23 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_server_options(server)
     server.set_defaults(run=_serve)
-    soak = commands.add_parser(
-        "soak",
-        help="services, writers and readers on real brokers, faults from a seed, and a verdict",
-        description="Make faults for some minutes while several processes write and read, then check the whole history.",
-    )
-    soak.add_argument("--minutes", type=float, default=30.0, help="how long faults are made (default: 30)")
-    soak.add_argument("--brokers", type=int, choices=(1, 3), default=1, help="one broker (default), or three")
-    soak.add_argument("--seed", type=int, help="where all chances come from (default: a new one, printed)")
-    soak.add_argument("--dir", type=Path, metavar="DIR", help="where histories and the verdict go (default: a new one)")
-    soak.set_defaults(run=_soak)
     return parser
-
-
-def _soak(arguments: argparse.Namespace) -> int:
-    from .soak.supervisor import main as soak
-
-    return soak(arguments.minutes, arguments.brokers, arguments.seed, arguments.dir)
 
 
 def _add_server_options(server: argparse.ArgumentParser) -> None:

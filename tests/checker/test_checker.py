@@ -12,8 +12,8 @@ from collections import Counter
 import pytest
 
 from kafka_persist import StoreClosed, WriteOutcomeUnknown, WriterFenced
-from kafka_persist_testkit.checker import check
-from kafka_persist_testkit.history import History, digest, outcome_of, read_histories
+from lab.checker import check
+from lab.history import History, digest, outcome_of, read_histories
 
 from .clean import history
 from .mutations import MUTATIONS, Other

@@ -7,8 +7,8 @@ import itertools
 
 import pytest
 
-from kafka_persist_testkit.checker import check
-from kafka_persist_testkit.soak.tally import EMPTY, evolve, next_events
+from lab.checker import check
+from lab.soak.tally import EMPTY, evolve, next_events
 
 
 class Story:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from kafka_persist_testkit.soak.plan import ROWS
+from lab.soak.plan import ROWS
 
 ROOT = Path(__file__).parents[2]
 PAGES = ("faults.md", "chain.md", "runbook.md")

@@ -15,7 +15,7 @@ import trio
 
 import kafka_persist
 from kafka_persist import AtomicWrite, EventProducerConfig, JournalConfig, PersistentRepr, open_journal
-from kafka_persist_testkit.soak.raw import Stranger
+from lab.soak.raw import Stranger
 
 PROGRAM = Path(__file__).with_name("writer.py")
 NO_EVENTS = EventProducerConfig(topic_mapper_class="kafka_persist.publishing:EmptyEventTopicMapper")

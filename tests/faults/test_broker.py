@@ -11,7 +11,7 @@ from confluent_kafka import Consumer, TopicPartition
 
 from kafka_persist import ConnectError, JournalHeadLost, RecoveryStalled, TopicSettingsRefused
 from kafka_persist_testkit import TestServer
-from kafka_persist_testkit.soak.victims import Victims
+from lab.soak.victims import Victims
 
 from .conftest import Place, Writer
 

@@ -9,7 +9,7 @@ import pytest
 import trio
 
 from kafka_persist import WriterFenced
-from kafka_persist_testkit.soak.crash import POINTS
+from lab.soak.crash import POINTS
 
 from .conftest import Writer, running
 

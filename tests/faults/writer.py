@@ -15,7 +15,7 @@ from kafka_persist import AtomicWrite, JournalConfig, PersistentRepr
 from kafka_persist._kafka.driver import open_driver
 from kafka_persist.errors import WriteError
 from kafka_persist.journal import open_journal_on
-from kafka_persist_testkit.soak.crash import CrashingDriver
+from lab.soak.crash import CrashingDriver
 
 
 def say(*words: object) -> None:

@@ -16,7 +16,7 @@ from kafka_persist._kafka.driver import KafkaDriver
 from kafka_persist._lifecycle import background
 from kafka_persist.driver import Ack, Log
 from kafka_persist.journal import open_journal_on
-from kafka_persist_testkit.mock import MockCluster
+from lab.mock import MockCluster
 
 logging.getLogger("kafka_persist.client").setLevel(logging.CRITICAL)
 

@@ -9,7 +9,7 @@ from confluent_kafka import KafkaError
 from kafka_persist._kafka.errors import REFUSED, SENT_AGAIN, TOO_LARGE
 from kafka_persist.driver import Fate, Log
 from kafka_persist.errors import PersistenceError
-from kafka_persist_testkit.mock import Api
+from lab.mock import Api
 
 from .conftest import append, open_mock_driver
 

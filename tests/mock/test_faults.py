@@ -11,9 +11,9 @@ import trio
 
 from kafka_persist import AtomicWrite, BrokerError, PersistenceError, PersistentRepr, WriteOutcomeUnknown
 from kafka_persist.driver import Ack, Fate, Log
-from kafka_persist_testkit.checker import check
-from kafka_persist_testkit.history import History, digest, read_histories
-from kafka_persist_testkit.mock import Api, make_fatal
+from lab.checker import check
+from lab.history import History, digest, read_histories
+from lab.mock import Api, make_fatal
 
 from .conftest import Writer, open_mock_driver, open_mock_journal, replayed
 

@@ -9,9 +9,9 @@ import trio
 
 from kafka_persist import CorruptRecord, PersistenceError, WriteOutcomeUnknown, WriterFenced
 from kafka_persist.driver import Log
-from kafka_persist_testkit.checker import check
-from kafka_persist_testkit.history import History, digest, read_histories
-from kafka_persist_testkit.mock import Api
+from lab.checker import check
+from lab.history import History, digest, read_histories
+from lab.mock import Api
 
 from .conftest import Writer, open_mock_driver, open_mock_journal, replayed
 from .proxy import open_proxy

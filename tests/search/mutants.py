@@ -6,7 +6,7 @@ import inspect
 import types
 
 from kafka_persist._core import chain, cut
-from kafka_persist_testkit.search.rule import Rule
+from lab.search.rule import Rule
 
 SHARED = ("Head", "Base", "Chain", "Verdict", "Cut")
 FUNCTIONS = {

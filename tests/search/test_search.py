@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from kafka_persist_testkit.search.__main__ import main
-from kafka_persist_testkit.search.explore import Search
-from kafka_persist_testkit.search.profiles import SMALL, TESTS
+from lab.search.__main__ import main
+from lab.search.explore import Search
+from lab.search.profiles import SMALL, TESTS
 
 from .mutants import FOUND_BY, MUTANTS
 

@@ -16,9 +16,9 @@ import trio
 from kafka_persist import AtomicWrite, JournalConfig, PersistentRepr, Rejection
 from kafka_persist.errors import PersistenceError, StoredDataError
 from kafka_persist.journal import open_journal_on
-from kafka_persist_testkit.checker import Checker
-from kafka_persist_testkit.history import History, Line, digest, outcome_of
 from kafka_persist_testkit.sim import SeededNetwork, SimKafka, open_buggify, open_sim_broker, open_sim_kafka
+from lab.checker import Checker
+from lab.history import History, Line, digest, outcome_of
 
 DELIVERY, STALL = 2.0, 1.0
 CONFIG = JournalConfig(delivery_timeout=DELIVERY, recovery_stall_timeout=STALL, replay_batch_bytes=1024)

@@ -12,7 +12,7 @@ from kafka_persist._kafka.driver import open_driver
 from kafka_persist.driver import Ack, Driver, Log, TopicSpec
 from kafka_persist.journal import open_journal_on
 from kafka_persist_testkit.sim import SimBroker, open_sim_broker, open_sim_kafka
-from kafka_persist_testkit.soak.raw import Stranger
+from lab.soak.raw import Stranger
 
 
 @attrs.define(eq=False)

@@ -16,7 +16,7 @@ from kafka_persist.driver import Log
 from kafka_persist.journal import open_journal_on
 from kafka_persist.snapshots import open_snapshot_store_on
 from kafka_persist_testkit.sim import open_sim_broker, open_sim_kafka
-from kafka_persist_testkit.steps import When, cancelled_at_step
+from lab.steps import When, cancelled_at_step
 
 CONFIG = JournalConfig(delivery_timeout=2.0, recovery_stall_timeout=2.0, replay_batch_bytes=1024)
 SNAPSHOTS = SnapshotStoreConfig(delivery_timeout=2.0, recovery_stall_timeout=2.0, max_record_bytes=20_000)

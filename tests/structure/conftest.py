@@ -9,7 +9,7 @@ import attrs
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("kafka_persist", "kafka_persist_testkit", "compat_suite")
+PACKAGES = ("kafka_persist", "kafka_persist_testkit", "compat_suite", "lab")
 
 
 @attrs.frozen
@@ -47,7 +47,7 @@ def root():
 
 @pytest.fixture(scope="session")
 def modules():
-    """All modules of the three packages, by name."""
+    """All modules of the three packages and of the lab, by name."""
     paths = {name_of(path): path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))}
     return {name: read(name, path, paths) for name, path in paths.items()}
 

@@ -1,8 +1,9 @@
-"""Run in an environment that has only the wheel: are all three packages there, with their data files?"""
+"""Run in an environment that has only the wheel: are all three packages there, with their data files, and nothing else?"""
 
 import importlib
 import importlib.metadata
 import importlib.resources
+import importlib.util
 import sys
 
 DATA = {
@@ -10,6 +11,9 @@ DATA = {
     "kafka_persist_testkit": ["py.typed", "_engines/data/kafka-3.9.1.jars", "_engines/data/log4j.properties"],
     "compat_suite": ["py.typed"],
 }
+
+
+NOT_SHIPPED = ("lab", "tests", "benchmarks")
 
 
 def main():
@@ -20,6 +24,8 @@ def main():
         assert not missing, f"{package} lacks {missing}"
         for name in getattr(module, "__all__", ()):
             getattr(module, name)
+    shipped = [package for package in NOT_SHIPPED if importlib.util.find_spec(package)]
+    assert not shipped, f"the wheel has {shipped}"
     print(f"kafka-persist {importlib.metadata.version('kafka-persist')} on Python {sys.version.split()[0]}")
 
 

@@ -51,6 +51,8 @@ def test_every_session_has_something_to_run(root):
     """Scripts and packages that the noxfile starts are there."""
     source = (root / "noxfile.py").read_text("utf-8")
     scripts = re.findall(r'"python", "([a-z_/]+\.py)"', source)
-    packages = re.findall(r'"python", "-m", "(benchmarks|compat_suite)"', source)
-    wanted = [root / script for script in scripts] + [root / package / "__main__.py" for package in packages]
+    packages = re.findall(r'"python", "-m", "(benchmarks|compat_suite|lab\.search|lab\.soak)"', source)
+    wanted = [root / script for script in scripts] + [
+        root / package.replace(".", "/") / "__main__.py" for package in packages
+    ]
     assert [path for path in wanted if not path.is_file()] == []

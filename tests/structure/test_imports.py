@@ -10,9 +10,10 @@ import tomllib
 
 import pytest
 
-# Each client library has one home. The testkit asks a server whether it answers, so it may use the client.
+# Each client library has one home. The testkit asks a server whether it answers, so it may use the client; the lab
+# is a stranger who writes to the library's topics.
 HOMES = {
-    "confluent_kafka": ("kafka_persist._kafka", "kafka_persist_testkit"),
+    "confluent_kafka": ("kafka_persist._kafka", "kafka_persist_testkit", "lab"),
     "cbor2": ("kafka_persist._core.cbor",),
     "kazoo": ("kafka_persist._zookeeper", "kafka_persist_testkit"),
     "docker": ("kafka_persist_testkit",),
@@ -107,8 +108,15 @@ def test_lower_layers_never_import_higher_ones(modules):
 
 
 def test_the_library_needs_neither_testkit_nor_suite(modules):
-    """What ships to production does not import what tests it; the test kit may use the library, not the suite."""
-    wrong = {"kafka_persist": ["kafka_persist_testkit", "compat_suite"], "kafka_persist_testkit": ["compat_suite"]}
+    """What ships to production does not import what tests it; the test kit may use the library, not the suite.
+
+    Nothing that is shipped imports the lab, which is not.
+    """
+    wrong = {
+        "kafka_persist": ["kafka_persist_testkit", "compat_suite", "lab"],
+        "kafka_persist_testkit": ["compat_suite", "lab"],
+        "compat_suite": ["lab"],
+    }
     places = [
         place
         for name, each in modules.items()
@@ -159,7 +167,7 @@ def test_every_import_is_a_declared_dependency(modules, root):
     project = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))["project"]
     core = declared(project["dependencies"])
     everything = core.union(*map(declared, project["optional-dependencies"].values()))
-    own = {"kafka_persist", "kafka_persist_testkit", "compat_suite"}
+    own = {"kafka_persist", "kafka_persist_testkit", "compat_suite", "lab"}
     for name, each in modules.items():
         # A client's own folder is loaded only where its extra is asked for.
         allowed = everything if not below(name, ["kafka_persist"]) else core | {"kazoo"}

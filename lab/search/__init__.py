@@ -6,5 +6,5 @@
     explore   breadth first over all of it; budgets; the way to a violation
     profiles  how far: `tests`, `nightly`, and smaller ones with a purpose
 
-``python -m kafka_persist_testkit.search nightly`` runs one. `docs/chain.md` says what was searched and found.
+``python -m lab.search nightly`` runs one. `docs/chain.md` says what was searched and found.
 """

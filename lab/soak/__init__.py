@@ -15,5 +15,5 @@
     supervisor  starts all of it, draws faults, heals, checks
     report      the verdict, for people
 
-``python -m kafka_persist_testkit soak --minutes 30 --brokers 3``
+``python -m lab.soak --minutes 30 --brokers 3``
 """

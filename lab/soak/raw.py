@@ -12,7 +12,7 @@ from confluent_kafka import KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]  # documented there, not re-exported
 
 SECONDS: Final = 30.0
-_silent = logging.Logger("kafka_persist_testkit.soak")  # noqa: LOG001 - must not propagate anywhere
+_silent = logging.Logger("lab.soak")  # noqa: LOG001 - must not propagate anywhere
 _silent.addHandler(logging.NullHandler())
 
 

@@ -16,10 +16,11 @@ from typing import Any, Final, TextIO
 
 import attrs
 
+from kafka_persist_testkit.server import TestServer
+from kafka_persist_testkit.settings import TestServerSettings
+
 from ..checker import Verdict, check
 from ..history import read_histories
-from ..server import TestServer
-from ..settings import TestServerSettings
 from .crew import Crew
 from .faults import Faults, NotPossible
 from .plan import INSIDE, PROJECTOR, ROWS, SERVICES, WRITERS

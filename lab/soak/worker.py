@@ -19,9 +19,9 @@ from kafka_persist.abc import Journal
 from kafka_persist.driver import Driver
 from kafka_persist.errors import BrokerError, StoredDataError, WriteError, WriteOutcomeUnknown
 from kafka_persist.journal import open_journal_on
+from kafka_persist_testkit.sim.buggify import BuggifyDriver, Site, open_buggify
 
 from ..history import History, digest
-from ..sim.buggify import BuggifyDriver, Site, open_buggify
 from .crash import CrashingDriver
 from .orders import Orders, journal_config
 from .plan import CALL_TIMEOUT, LOOK_TIMEOUT

@@ -24,8 +24,8 @@ from kafka_persist.errors import (
     WriteOutcomeUnknown,
 )
 from kafka_persist.journal import KafkaJournal, open_journal
+from kafka_persist_testkit.server import TestServer
 
-from ..server import TestServer
 from .orders import journal_config
 from .raw import Stranger
 

@@ -13,9 +13,10 @@ from typing import Final
 
 import attrs
 
-from ..errors import TestServerError
-from ..nodes import Broker
-from ..server import TestServer
+from kafka_persist_testkit.errors import TestServerError
+from kafka_persist_testkit.nodes import Broker
+from kafka_persist_testkit.server import TestServer
+
 from .crew import Crew
 from .plan import DELIVERY_TIMEOUT, PROJECTOR, SERVICES, WRITERS
 from .victims import Victims, row_of

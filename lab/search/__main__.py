@@ -1,4 +1,4 @@
-"""`python -m kafka_persist_testkit.search PROFILE`: search, and print what was found."""
+"""`python -m lab.search PROFILE`: search, and print what was found."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .profiles import PROFILES
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the searches of a profile; 1 if one of them found a violation."""
-    parser = argparse.ArgumentParser(prog="python -m kafka_persist_testkit.search", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m lab.search", description=__doc__)
     parser.add_argument("profile", choices=PROFILES, nargs="?", default="nightly")
     parser.add_argument("--only", help="one search of the profile, by its name")
     parser.add_argument("--trace", action="store_true", help="remember the way to each state (much memory)")

@@ -14,7 +14,8 @@ from typing import Final
 
 import attrs
 
-from ..server import TestServer
+from kafka_persist_testkit.server import TestServer
+
 from .crash import POINTS
 from .orders import Orders
 from .plan import IDS, PROJECTOR, SERVICES, WRITERS
@@ -117,7 +118,7 @@ class Crew:
             pause=pause,
         )
         Path(orders.history).touch()
-        argv = [sys.executable, "-m", f"kafka_persist_testkit.soak.{module}", orders.to_argument(), *words]
+        argv = [sys.executable, "-m", f"lab.soak.{module}", orders.to_argument(), *words]
         with (self.directory / f"{process}.log").open("wb") as log:
             return Member(orders, subprocess.Popen(argv, stdout=log, stderr=log, env=_environment()))  # noqa: S603
 
