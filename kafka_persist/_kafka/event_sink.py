@@ -171,4 +171,6 @@ class KafkaEventSink(EventSink):
 
 
 def _bridge_of(client: _Client) -> Bridge:
-    return Bridge(client.producer, client.reasons, seconds=client.seconds, own_retries=False, repeatable=False)
+    return Bridge(
+        client.producer, client.reasons, seconds=client.seconds, own_retries=False, repeatable=False, in_order=True
+    )

@@ -67,6 +67,7 @@ class _Pending:
         since: when it was submitted, on the monotonic clock.
         until: when it is answered at the latest.
         attempts: how often the client took it.
+        failures: how often that failed, or the client did not even take it.
         doubtful: an attempt that failed may have stored it.
         waiting: no attempt is under way; the next one has its time.
         failure: the last one.
@@ -79,6 +80,7 @@ class _Pending:
     since: float
     until: float
     attempts: int = 0
+    failures: int = 0
     doubtful: bool = False
     waiting: bool = False
     failure: KafkaError | None = None
@@ -93,10 +95,19 @@ class Bridge:
         seconds: until a record without an answer is unknown; 0 waits for ever.
         own_retries: hand failed records over again here; the client was configured not to.
         repeatable: a successor may send what is in flight once more; what lands twice does no harm.
+        in_order: no record may overtake an earlier one. One that fails is answered, not handed over again: later ones would
+            go ahead of it. Until its owner knows of the failure, nothing else is taken.
     """
 
     def __init__(
-        self, client: Producer, reasons: Reasons, *, seconds: float, own_retries: bool, repeatable: bool
+        self,
+        client: Producer,
+        reasons: Reasons,
+        *,
+        seconds: float,
+        own_retries: bool,
+        repeatable: bool,
+        in_order: bool = False,
     ) -> None:
         self._producer = client
         self._reasons = reasons
@@ -105,6 +116,7 @@ class Bridge:
         self._seconds = seconds or float("inf")
         self._own_retries = own_retries
         self._repeatable = repeatable
+        self._in_order = in_order
         self._again: list[tuple[float, int]] = []
         self._reports: deque[tuple[int, KafkaError | None, int | None]] = deque()
         self._pending: dict[int, _Pending] = {}
@@ -145,9 +157,22 @@ class Bridge:
         if self._closed:
             closed = StoreClosed("the connection to Kafka is closed")
             self._answer_soon(number, Ack(Fate.REFUSED, reason=str(closed), error=closed))
+        elif self._in_order and self._failure_is_noted():
+            self._answer_soon(
+                number, Ack(Fate.REFUSED, reason="an earlier record failed, and this one must not overtake it")
+            )
         else:
             self.topics.add(topic)
             self._produce(number, pending)
+
+    def _failure_is_noted(self) -> bool:
+        """Whether a record has failed whose owner does not know it yet.
+
+        The client may take a record again, and deliver it, before the report of an earlier one that failed is given to its
+        owner: a topic that a starting broker denied is known again after one answer.
+        """
+        self._producer.poll(0)  # `_reported` only notes: no owner is called within its own `submit`
+        return any(error is not None for _, error, _ in self._reports)
 
     def _produce(self, number: int, pending: _Pending) -> None:
         log = pending.log
@@ -201,14 +226,17 @@ class Bridge:
         """Hand a record over again, or answer it."""
         code, now = error.code(), time.monotonic()
         pending.failure = error
+        pending.failures += 1
         again = SENT_AGAIN if self._own_retries else NEVER_APPENDED
+        if code in FORGOTTEN and not self._closed:
+            self._ask_for_topic(pending.log.topic, now)
         if taken and code in SENT_AGAIN:
             pending.doubtful = pending.doubtful or code not in NEVER_APPENDED
-        if code in again and not self._closed and now < pending.until:
-            if code in FORGOTTEN:
-                self._ask_for_topic(pending.log.topic, now)
+        if code in again and not self._in_order and not self._closed and now < pending.until:
             pending.waiting = True
-            pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(pending.attempts, 10))
+            pause = min(
+                LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(pending.failures, 10)
+            )  # not attempts: else what is never taken is tried without a pause that grows
             heapq.heappush(self._again, (min(now + pause, pending.until), number))
             return
         ack = ack_of(error, None, doubtful=pending.doubtful or self._may_have_retried(pending, now))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import trio
+from confluent_kafka.admin import AdminClient, NewTopic
 
 from kafka_persist._kafka.brokers import Brokers
 from kafka_persist._kafka.event_sink import open_event_sink
@@ -26,6 +27,12 @@ async def prepared(broker):
         await journal.prepare(["a"])
         await journal._desk.publisher._means.prepare([broker.topic])
     return Log(f"{broker.prefix}j-a"), PublishedRecord(broker.topic, b"a", b"x")
+
+
+def create(servers, topic):
+    """Create a topic; blocks until it is there."""
+    admin = AdminClient({"bootstrap.servers": servers})
+    admin.create_topics([NewTopic(topic, 1)])[topic].result(30)
 
 
 async def cancelled(async_fn, *args):
@@ -112,3 +119,43 @@ async def test_a_client_that_failed_for_good_is_replaced(broker):
         while await answer(sink, b"later %d" % number) is Fate.REFUSED:
             number += 1
     assert [value for _, _, value in broker.read()] == [b"first", b"later %d" % number]
+
+
+async def test_no_event_overtakes_one_that_the_client_refused(broker):
+    """While the client does not know a topic it refuses records of it; none that comes later is stored before them.
+
+    A starting broker denies topics that it will lead, so this comes with each restart.
+    """
+    await prepared(broker)
+    topic, in_flight, stored, failed = f"{broker.prefix}late", set(), set(), []
+
+    async with open_event_sink(Brokers(broker.config(properties={"topic.metadata.propagation.max.ms": 1}))) as sink:
+
+        def submit(number):
+            in_flight.add(number)
+            sink.submit(topic, b"a", b"%d" % number, lambda ack: answered(number, ack))
+
+        def answered(number, ack):
+            in_flight.remove(number)
+            if ack.fate is Fate.STORED:
+                stored.add(number)
+            else:
+                failed.append(number)
+
+        submit(1)
+        await until(lambda: failed == [1])  # now the client takes it for a topic that does not exist
+        await trio.to_thread.run_sync(create, broker.servers, topic)
+        with trio.fail_after(60):
+            while (
+                len(stored) < 40
+            ):  # as an outbox does it: after a failure, all that is not stored goes again, in order
+                await until(lambda: not in_flight)
+                failed.clear()
+                number = min(set(range(1, 1000)) - stored)
+                while not failed and len(stored) < 40:
+                    submit(number)
+                    number += 1
+                    await trio.sleep(0.003)
+            await until(lambda: not in_flight)
+    arrived = list(dict.fromkeys(int(value) for _, _, value in broker.read(topic)))
+    assert arrived == list(range(1, len(arrived) + 1))
