@@ -19,7 +19,8 @@ from kafka_persist._core import cbor
 from kafka_persist.errors import CorruptRecord
 
 SIZE = 256 << 10
-SECONDS = 0.05
+MOST = 20
+"""Times the cost of an ordinary payload of the same size. Colliding keys without a guard cost hundreds of times as much."""
 MEMORY = 32 << 20
 MODULUS = sys.hash_info.modulus  # integers that differ by a multiple of it have one hash
 
@@ -160,6 +161,9 @@ DENSE = {
 }
 
 
+ORDINARY = array(cbor2.dumps(f"{number:08d}") for number in range(SIZE // 9))
+
+
 def fastest(payload, rounds=5):
     """Give the shortest of some processor times: what the payload costs, not what else the machine did."""
     times = []
@@ -168,8 +172,6 @@ def fastest(payload, rounds=5):
         with contextlib.suppress(CorruptRecord):
             cbor.decode(payload)
         times.append(time.thread_time() - start)
-        if times[-1] < SECONDS / 10:
-            break
     return min(times)
 
 
@@ -185,8 +187,8 @@ def test_a_hostile_payload_is_refused(payload):
 
 @pytest.mark.parametrize("payload", HOSTILE.values(), ids=HOSTILE)
 def test_a_hostile_payload_costs_no_time(payload):
-    """It is refused within the time for which a Trio program may be away."""
-    assert fastest(payload) < SECONDS
+    """It is refused in about the time that an ordinary payload of its size takes: a ratio, since machines differ."""
+    assert fastest(payload) < MOST * fastest(ORDINARY)
 
 
 @pytest.mark.parametrize("payload", [*HOSTILE.values(), *DENSE.values()], ids=[*HOSTILE, *DENSE])
