@@ -75,6 +75,8 @@ class _Client:
         self.reasons = Reasons()
         properties = client_config(config.event_producer_properties(), self.reasons)
         self.seconds = int(properties["delivery.timeout.ms"]) / 1000
+        self.in_order = config.event_producer.mode == "at-least-once"
+        """Its owner sends again what is refused; with "fire-and-forget" nobody does, and a refused event would be lost."""
         with configured():
             self.producer = Producer({**properties, "error_cb": self._note})
 
@@ -172,5 +174,10 @@ class KafkaEventSink(EventSink):
 
 def _bridge_of(client: _Client) -> Bridge:
     return Bridge(
-        client.producer, client.reasons, seconds=client.seconds, own_retries=False, repeatable=False, in_order=True
+        client.producer,
+        client.reasons,
+        seconds=client.seconds,
+        own_retries=False,
+        repeatable=False,
+        in_order=client.in_order,
     )

@@ -119,6 +119,7 @@ class Bridge:
         self._in_order = in_order
         self._again: list[tuple[float, int]] = []
         self._reports: deque[tuple[int, KafkaError | None, int | None]] = deque()
+        self._noted_failures = 0  # among the reports; counted, since each submission in order asks
         self._pending: dict[int, _Pending] = {}
         self._busy_topics: dict[str, int] = {}
         self._asked: dict[str, float] = {}
@@ -172,7 +173,7 @@ class Bridge:
         owner: a topic that a starting broker denied is known again after one answer.
         """
         self._producer.poll(0)  # `_reported` only notes: no owner is called within its own `submit`
-        return any(error is not None for _, error, _ in self._reports)
+        return self._noted_failures > 0
 
     def _produce(self, number: int, pending: _Pending) -> None:
         log = pending.log
@@ -210,6 +211,7 @@ class Bridge:
     def _reported(self, number: int, error: KafkaError | None, message: Message) -> None:
         """Librdkafka's callback, inside ``poll``: it only notes what happened."""
         self._reports.append((number, error, message.offset()))
+        self._noted_failures += error is not None
 
     def _drain(self) -> None:
         reports, pending_of = self._reports, self._pending
@@ -219,7 +221,9 @@ class Bridge:
                 self._answer(number, ack_of(None, offset))
                 if self._reasons.down:
                     self._reasons.answered()
-            elif (pending := pending_of.get(number)) is not None:
+                continue
+            self._noted_failures -= 1
+            if (pending := pending_of.get(number)) is not None:
                 self._failed(number, pending, error, taken=True)
 
     def _failed(self, number: int, pending: _Pending, error: KafkaError, *, taken: bool) -> None:
@@ -234,9 +238,8 @@ class Bridge:
             pending.doubtful = pending.doubtful or code not in NEVER_APPENDED
         if code in again and not self._in_order and not self._closed and now < pending.until:
             pending.waiting = True
-            pause = min(
-                LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(pending.failures, 10)
-            )  # not attempts: else what is never taken is tried without a pause that grows
+            # Of failures, not of attempts: what the client never takes would be tried again without a pause that grows.
+            pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(pending.failures, 10))
             heapq.heappush(self._again, (min(now + pause, pending.until), number))
             return
         ack = ack_of(error, None, doubtful=pending.doubtful or self._may_have_retried(pending, now))

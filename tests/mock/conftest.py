@@ -18,8 +18,6 @@ from kafka_persist.driver import Ack, Log
 from kafka_persist.journal import open_journal_on
 from lab.mock import MockCluster
 
-logging.getLogger("kafka_persist.client").setLevel(logging.CRITICAL)
-
 SHORT = {
     "delivery_timeout": 2.0,
     "recovery_stall_timeout": 2.0,
@@ -102,3 +100,9 @@ async def replayed(journal, pid: str) -> list[object]:
 def mock():
     with MockCluster() as cluster:
         yield cluster
+
+
+@pytest.fixture(autouse=True)
+def quiet_client(monkeypatch):
+    """Hundreds of failures on purpose would fill the log; tests of other folders in this process want theirs."""
+    monkeypatch.setattr(logging.getLogger("kafka_persist.client"), "disabled", True)

@@ -121,41 +121,70 @@ async def test_a_client_that_failed_for_good_is_replaced(broker):
     assert [value for _, _, value in broker.read()] == [b"first", b"later %d" % number]
 
 
+UNKNOWN_SOON = {"topic.metadata.propagation.max.ms": 1}
+"""The client takes a topic for missing as soon as it has no answer about it."""
+
+
+class Submitter:
+    """Submits numbered events of one id to a topic, and notes what becomes of them."""
+
+    def __init__(self, sink, topic):
+        self.sink, self.topic = sink, topic
+        self.in_flight, self.stored, self.failed = set(), set(), []
+
+    def submit(self, number):
+        self.in_flight.add(number)
+        self.sink.submit(self.topic, b"a", b"%d" % number, lambda ack: self.answered(number, ack))
+
+    def answered(self, number, ack):
+        self.in_flight.remove(number)
+        if ack.fate is Fate.STORED:
+            self.stored.add(number)
+        else:
+            self.failed.append(number)
+
+    async def settled(self):
+        await until(lambda: not self.in_flight)
+
+
 async def test_no_event_overtakes_one_that_the_client_refused(broker):
     """While the client does not know a topic it refuses records of it; none that comes later is stored before them.
 
     A starting broker denies topics that it will lead, so this comes with each restart.
     """
     await prepared(broker)
-    topic, in_flight, stored, failed = f"{broker.prefix}late", set(), set(), []
-
-    async with open_event_sink(Brokers(broker.config(properties={"topic.metadata.propagation.max.ms": 1}))) as sink:
-
-        def submit(number):
-            in_flight.add(number)
-            sink.submit(topic, b"a", b"%d" % number, lambda ack: answered(number, ack))
-
-        def answered(number, ack):
-            in_flight.remove(number)
-            if ack.fate is Fate.STORED:
-                stored.add(number)
-            else:
-                failed.append(number)
-
-        submit(1)
-        await until(lambda: failed == [1])  # now the client takes it for a topic that does not exist
+    topic = f"{broker.prefix}late"
+    async with open_event_sink(Brokers(broker.config(properties=UNKNOWN_SOON))) as sink:
+        events = Submitter(sink, topic)
+        events.submit(1)
+        await until(lambda: events.failed == [1])
         await trio.to_thread.run_sync(create, broker.servers, topic)
         with trio.fail_after(60):
-            while (
-                len(stored) < 40
-            ):  # as an outbox does it: after a failure, all that is not stored goes again, in order
-                await until(lambda: not in_flight)
-                failed.clear()
-                number = min(set(range(1, 1000)) - stored)
-                while not failed and len(stored) < 40:
-                    submit(number)
+            while len(events.stored) < 40:
+                await events.settled()
+                events.failed.clear()
+                number = len(events.stored) + 1
+                while not events.failed and len(events.stored) < 40:  # as an outbox: all behind a failure goes again
+                    events.submit(number)
                     number += 1
                     await trio.sleep(0.003)
-            await until(lambda: not in_flight)
+            await events.settled()
     arrived = list(dict.fromkeys(int(value) for _, _, value in broker.read(topic)))
     assert arrived == list(range(1, len(arrived) + 1))
+
+
+async def test_without_an_owner_who_repeats_them_refused_events_are_sent_again(broker):
+    """With "fire-and-forget" nobody sends an event again, so the client's passing refusals are waited out."""
+    await prepared(broker)
+    topic = f"{broker.prefix}late"
+    config = broker.config(mode="fire-and-forget", properties=UNKNOWN_SOON)
+    async with open_event_sink(Brokers(config)) as sink:
+        events = Submitter(sink, topic)
+        events.submit(1)
+        await until(lambda: events.failed == [1])
+        await trio.to_thread.run_sync(create, broker.servers, topic)
+        for number in range(2, 12):
+            events.submit(number)
+        await events.settled()
+    assert events.failed == [1]
+    assert {int(value) for _, _, value in broker.read(topic)} == set(range(2, 12))

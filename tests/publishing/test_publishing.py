@@ -66,9 +66,8 @@ async def test_the_default_mapper_publishes_to_events(broker):
         await writer.claim(journal)
         await journal.write([writer.write(1, broker.prefix)])
     decode = EventDecoder()
-    own = [
-        value for _, _, value in broker.read("events") if broker.prefix.encode() in value
-    ]  # others publish there, too
+    # Others publish there, too.
+    own = [value for _, _, value in broker.read("events") if broker.prefix.encode() in value]
     assert [decode(value).data for value in own] == [broker.prefix]
 
 
