@@ -45,8 +45,8 @@ KEY_BYTES: Final = 24
 """The key of a journal record."""
 
 HEADER_BYTES: Final = 128
-"""A journal record without its persistence id and its entries, at most: checksum, three uuids, seven integers of up to
-nine bytes, and the heads of its arrays and byte strings."""
+"""A journal record without its persistence id and its entries, at most: checksum, header of fixed length, and the heads
+of its arrays and texts."""
 
 MAX_CLAIMANT_BYTES: Final = 512
 """What a claim says about who made it, encoded."""

@@ -103,7 +103,7 @@ class PersistentReprDecoder:
         envelope = decode_envelope(value, where)
         found = self._followed.get(log)
         if found is None:
-            chain = Chain(envelope.states[0].persistence_id)
+            chain = Chain(envelope.state.persistence_id)
             found = self._followed[log] = _Followed(Follower(chain), offset)
         if offset < found.follower.position:
             return []  # seen before

@@ -176,9 +176,39 @@ def decode(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Any:
     """
     if len(data) > limits.max_bytes:
         raise CorruptRecord(f"{len(data)} bytes, more than the limit of {limits.max_bytes}")
+    value, mark = _loads(b"".join((b"\x82", data, _TAIL)), limits)
+    if mark != _MARK:
+        raise CorruptRecord("surplus or missing bytes")
+    return value
+
+
+def decode_behind(data: bytes, start: int, limits: Limits = DEFAULT_LIMITS) -> Any:
+    """Decode exactly one value, which takes all of `data` from `start` on, without a copy that the caller makes.
+
+    Raises: as `decode`.
+    """
+    if len(data) > limits.max_bytes:
+        raise CorruptRecord(f"{len(data)} bytes, more than the limit of {limits.max_bytes}")
+    value, mark = _loads(b"".join((b"\x82", memoryview(data)[start:], _TAIL)), limits)
+    if mark != _MARK:
+        raise CorruptRecord("surplus or missing bytes")
+    return value
+
+
+def decode_first(data: bytes, start: int, limits: Limits = DEFAULT_LIMITS) -> Any:
+    """Decode the value that begins at `start`, whatever stands behind it.
+
+    Raises: as `decode`.
+    """
+    if len(data) > limits.max_bytes:
+        raise CorruptRecord(f"{len(data)} bytes, more than the limit of {limits.max_bytes}")
+    return _loads(data[start:], limits)
+
+
+def _loads(data: bytes, limits: Limits) -> Any:
     try:
-        value, mark = cbor2.loads(
-            b"\x82" + data + _TAIL,
+        return cbor2.loads(
+            data,
             tag_hook=_refuse_tag,
             semantic_decoders=limits.decoders,
             max_depth=limits.depth,
@@ -188,9 +218,6 @@ def decode(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Any:
         )
     except Exception as error:  # noqa: BLE001 - cbor2 lets errors of many types through
         raise CorruptRecord(_reason(error)) from None
-    if mark != _MARK:
-        raise CorruptRecord("surplus or missing bytes")
-    return value
 
 
 def _reason(error: Exception) -> str:

@@ -199,13 +199,12 @@ def check_complete(chain: Chain, where: str) -> None:
 
 
 def _own_state(chain: Chain, envelope: Envelope, where: str) -> IdState:
-    for state in envelope.states:
-        if state.persistence_id == chain.persistence_id:
-            return state
-    names = ", ".join(printable(state.persistence_id, 40) for state in envelope.states[:3])
+    state = envelope.state
+    if state.persistence_id == chain.persistence_id:
+        return state
     raise ForeignEvent(
-        f"{where} belongs to {names}, not to {printable(chain.persistence_id)}: two ids share this topic or somebody "
-        "else writes to it. Give each id a topic of its own"
+        f"{where} belongs to {printable(state.persistence_id, 40)}, not to {printable(chain.persistence_id)}: two ids "
+        "share this topic or somebody else writes to it. Give each id a topic of its own"
     )
 
 
@@ -347,9 +346,9 @@ def _mark(head: Head, published: int, last: int) -> int:
 def _extend(
     head: Head, kind: Kind, *, author: bytes, writer: bytes, epoch: int, state: IdState, entries: bytes = b""
 ) -> Envelope:
-    return Envelope(kind, author, writer, epoch, head.offset, head.author, (state,), entries)
+    return Envelope(kind, author, writer, epoch, head.offset, head.author, state, entries)
 
 
 def advance(chain: Chain, offset: int, envelope: Envelope) -> Chain:
     """The chain behind an own record that is known to count at `offset`."""
-    return _with_head(chain, offset, envelope, envelope.states[0])
+    return _with_head(chain, offset, envelope, envelope.state)

@@ -43,7 +43,7 @@ def plan_cut(to_sequence_nr: int, highest: int, counted: Iterable[tuple[int, Env
     if to_sequence_nr >= highest:
         return Cut(highest, None)
     for offset, envelope in counted:
-        state = envelope.states[0]
+        state = envelope.state
         if envelope.kind is Kind.EVENTS and state.last > to_sequence_nr:
             return Cut(to_sequence_nr if to_sequence_nr < lost_to else max(to_sequence_nr, state.first - 1), offset)
     return Cut(to_sequence_nr, None)
@@ -66,6 +66,6 @@ def survived_cut(head: Head, sent: Envelope) -> bool:
         case Kind.CLAIM:
             return head.writer == sent.writer
         case Kind.EVENTS:
-            return head.highest >= sent.states[0].last
+            return head.highest >= sent.state.last
         case Kind.DELETE:
-            return head.floor >= sent.states[0].floor
+            return head.floor >= sent.state.floor

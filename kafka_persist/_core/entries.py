@@ -1,6 +1,6 @@
 """The events inside a journal record: encoded when they are written, decoded when a replay wants them.
 
-The loop of `decode_entries` runs once per event of every recovery: checks stand in place, plain data takes no call, and
+The loop of `make_events` runs once per event of every recovery: checks stand in place, plain data takes no call, and
 the events are made without the validation of `PersistentRepr`, whose rules were all checked here.
 """
 
@@ -15,7 +15,7 @@ from ..errors import CorruptRecord, PayloadUnreadable, SerializationError, Store
 from ..limits import MAX_RECORD_BYTES
 from ..model import MAX_SEQUENCE_NR, PersistentRepr, stored_event
 from ..serialization import Encoded, Serializer
-from .cbor import MAX_DEPTH, Limits, decode, encode
+from .cbor import MAX_DEPTH, Limits, decode_behind, encode
 from .header import Envelope, Kind, refuse
 from .plain import check_plain
 
@@ -35,7 +35,7 @@ def encode_entry(event: PersistentRepr, encoded: Encoded, index: int = 0, *, tim
     Args:
         event: the event; its payload is not looked at.
         encoded: the payload, as `Serializer.dump` gave it.
-        index: the place of the event's id among the record's states.
+        index: the place of the event's id among the record's ids; 0 where the log is the id's own.
         timestamp: milliseconds, instead of the event's own.
 
     Raises:
@@ -93,52 +93,105 @@ def decode_entries(
     """
     if envelope.kind is not Kind.EVENTS:
         return []
-    states = envelope.states
-    reached = [0] * len(states)  # the sequence number of each id's last entry so far
-    writer = _uuid(envelope.writer)
-    events: list[PersistentRepr] = []
-    for entry in _entries(envelope.entries, where):
-        if type(entry) is not list or not 6 <= len(entry) <= 9:
-            refuse(where, "an entry is malformed")
-        index, number, timestamp, name, version, payload, *options = entry
-        if not (
-            type(index) is type(number) is type(timestamp) is type(version) is int
-            and type(name) is str
-            and 0 <= index < len(states)
-            and 0 <= timestamp <= MAX_SEQUENCE_NR
-        ):
-            refuse(where, "a field of an entry is out of its range")
-        persistence_id, first, last, *_ = states[index]
-        before = reached[index]
-        if not (max(before + 1, first) <= number <= last):
-            refuse(where, f"event {number} contradicts the record's range {first} to {last}")
-        reached[index] = number
-        if not from_nr <= number <= to_nr:
+    entries = read_entries(envelope.entries, 0, where)
+    if not envelope.members:
+        name, first, last, *_ = envelope.state
+        return make_events(entries, (name, first, last, envelope.writer), serializer, where, from_nr, to_nr)
+    apart: list[list[Any]] = [[] for _ in envelope.members]
+    for place, entry in enumerate(entries):
+        index = entry[0] if type(entry) is list and entry else None
+        if type(index) is not int or not 0 < index <= len(apart):
+            refuse(where, "an entry belongs to no id of the record")
+        apart[index - 1].append((place, entry))
+    placed: list[tuple[int, PersistentRepr]] = []
+    for index, (member, own) in enumerate(zip(envelope.members, apart, strict=True), 1):
+        name, first, last, _, writer = member
+        if not first:
+            if own:
+                refuse(where, "an entry belongs to an id without events")
             continue
-        manifest, tags, metadata = _options(options, where) if options else _DEFAULTS
-        if name or version:
-            try:
-                payload = serializer.load(name, version, payload)
-            except StoredDataError as error:
-                raise type(error)(f"{where}: event {number} of {printable(persistence_id)}: {error}") from error
-            except Exception as error:  # a serializer, or what it was given, may raise anything for hostile data
-                raise PayloadUnreadable(
-                    f"{where}: event {number} of {printable(persistence_id)}: the serializer raised {type(error).__name__}"
-                ) from error
-        events.append(stored_event(persistence_id, number, payload, writer, manifest, timestamp, tags, metadata))
-    if reached != [state.last for state in states]:
-        refuse(where, "events are missing at the end of the record")
-    return events
+        events = make_events([entry for _, entry in own], (name, first, last, writer), serializer, where, index=index)
+        placed += zip((place for place, _ in own), events, strict=True)
+    return [event for _, event in sorted(placed, key=_place) if from_nr <= event.sequence_nr <= to_nr]
 
 
-def _entries(encoded: bytes, where: str) -> list[Any]:
+def _place(placed: tuple[int, PersistentRepr]) -> int:
+    return placed[0]
+
+
+def read_entries(record: bytes, start: int, where: str) -> list[Any]:
+    """Decode the entries, which take all of `record` from `start` on."""
     try:
-        entries = decode(encoded, _LIMITS)
+        entries = decode_behind(record, start, _LIMITS)
     except CorruptRecord as error:
         raise CorruptRecord(f"{where}: entries: {error}") from None
     if type(entries) is not list:
         refuse(where, "the entries are not an array")
     return entries
+
+
+def make_events(
+    entries: list[Any],
+    of: tuple[str, int, int, bytes],
+    serializer: Serializer,
+    where: str,
+    from_nr: int = 1,
+    to_nr: int = MAX_SEQUENCE_NR,
+    index: int = 0,
+) -> list[PersistentRepr]:
+    """Make the events of one id, all of whose entries of a record are given.
+
+    Args:
+        entries: what `read_entries` gave.
+        of: persistence id, first and last sequence number in the record, writer.
+        serializer: makes the payloads.
+        where: names the record in messages.
+        from_nr: the first number that is wanted.
+        to_nr: the last one.
+        index: the id's place among the record's ids.
+
+    Raises: as `decode_entries`.
+    """
+    persistence_id, first, last, raw_writer = of
+    writer = _uuid(raw_writer)
+    reached = first - 1
+    events: list[PersistentRepr] = []
+    for entry in entries:
+        if type(entry) is not list or not 6 <= len(entry) <= 9:
+            refuse(where, "an entry is malformed")
+        if len(entry) == 6:
+            place, number, timestamp, name, version, payload = entry
+            manifest, tags, metadata = _DEFAULTS
+        else:
+            place, number, timestamp, name, version, payload, *options = entry
+            manifest, tags, metadata = _options(options, where)
+        if not (
+            type(place) is type(number) is type(timestamp) is type(version) is int
+            and type(name) is str
+            and place == index
+            and 0 <= timestamp <= MAX_SEQUENCE_NR
+        ):
+            refuse(where, "a field of an entry is out of its range")
+        if not reached < number <= last:
+            refuse(where, f"event {number} contradicts the record's range {first} to {last}")
+        reached = number
+        if not from_nr <= number <= to_nr:
+            continue
+        if name or version:
+            payload = _load(serializer, name, version, payload, f"{where}: event {number} of {printable(persistence_id)}")
+        events.append(stored_event(persistence_id, number, payload, writer, manifest, timestamp, tags, metadata))
+    if reached != last:
+        refuse(where, "events are missing at the end of the record")
+    return events
+
+
+def _load(serializer: Serializer, name: str, version: int, data: Any, event: str) -> Any:
+    try:
+        return serializer.load(name, version, data)
+    except StoredDataError as error:
+        raise type(error)(f"{event}: {error}") from error
+    except Exception as error:  # a serializer, or what it was given, may raise anything for hostile data
+        raise PayloadUnreadable(f"{event}: the serializer raised {type(error).__name__}") from error
 
 
 def _options(options: list[Any], where: str) -> tuple[str, frozenset[str], Any]:

@@ -59,7 +59,7 @@ class Follower:
         Raises: as `judge`.
         """
         if envelope.kind is _EVENTS and self.position >= log_start:
-            state = envelope.states[0]
+            state = envelope.state
             if (
                 envelope.prev_offset == self._offset
                 and envelope.prev_author == self._author

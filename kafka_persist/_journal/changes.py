@@ -88,7 +88,7 @@ async def _plan_cut(idlog: IdLog, to_sequence_nr: int) -> Cut:
     found: list[Counted] = []
 
     def keep_first(counted: Counted) -> None:
-        if not found and counted.envelope.kind is Kind.EVENTS and counted.envelope.states[0].last > to_sequence_nr:
+        if not found and counted.envelope.kind is Kind.EVENTS and counted.envelope.state.last > to_sequence_nr:
             found.append(counted)
 
     chain = await catch_up(

@@ -190,9 +190,9 @@ def check_bookmark(head: Head, scan: Scan, where: str) -> None:
     for record in scan.records:
         if record.offset == head.offset:
             envelope = decode_envelope(record.value, f"{where}@{record.offset}")
-            if (envelope.author, envelope.writer, envelope.epoch) == (head.author, head.writer, head.epoch) and any(
-                (state.last, state.floor) == (head.highest, head.floor) for state in envelope.states
-            ):
+            state = envelope.state
+            found = (envelope.author, envelope.writer, envelope.epoch, state.last, state.floor)
+            if found == (head.author, head.writer, head.epoch, head.highest, head.floor):
                 return
     raise JournalTruncated(
         f"{where} does not hold, at offset {head.offset}, the record that a snapshot was taken behind (highest "

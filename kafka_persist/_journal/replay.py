@@ -140,7 +140,7 @@ class Source:
 
 def overlaps(envelope: Envelope, window: Window) -> bool:
     """Whether a record holds events of the window."""
-    state = envelope.states[0]
+    state = envelope.state
     return envelope.kind is Kind.EVENTS and state.last >= window.low and state.first <= window.high
 
 

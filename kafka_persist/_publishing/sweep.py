@@ -143,7 +143,7 @@ async def _owner(driver: Driver, log: Log) -> str | None:
     if not is_record(value):
         return None
     try:
-        return decode_envelope(value, str(log)).states[0].persistence_id
+        return decode_envelope(value, str(log)).state.persistence_id
     except StoredDataError as error:
         raise type(error)(f"{log}: its id is unknown, and its events may be unpublished: {error}").about(
             topic=log.topic, offset=error.offset

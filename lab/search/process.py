@@ -179,7 +179,7 @@ class Moves:
 
     def _sent(self, log: Log, process: Process, phase: Phase, envelope: Envelope, budget: str) -> Move:
         record = self.world.record(envelope, (process.index, process.attempts))
-        label = f"P{process.index} {phase.name.lower()} {envelope.states[0].first or ''}".rstrip()
+        label = f"P{process.index} {phase.name.lower()} {envelope.state.first or ''}".rstrip()
         return Move(label, log.number, process._replace(phase=phase, record=record), ((budget, 1),))
 
     def _refreshed(self, log: Log, process: Process) -> int | Move:
@@ -255,11 +255,11 @@ class Moves:
         chain = self.world.chains[process.chain]
         sent = self.world.records[process.record][0]
         again = chain.head.writer == sent.writer and chain.head.epoch == sent.epoch
-        if not again or sent.states[0].first <= chain.head.highest:
+        if not again or sent.state.first <= chain.head.highest:
             if again and not self._misuse:
                 raise Violation("a live writer's number was used by somebody else")
             return Move(f"{label}, fenced", log.number, free)
-        envelope = self.rule.events_envelope(chain, sent.states[0].last, b"")
+        envelope = self.rule.events_envelope(chain, sent.state.last, b"")
         record = self.world.record(envelope, (process.index, process.attempts))
         return Move(f"{label}, sent again", log.number, process._replace(record=record))
 
@@ -299,8 +299,8 @@ class Moves:
         """I1: a deletion hides nothing that it was not asked to hide, not even what is already lost."""
         for offset in log.heads:
             envelope = self.world.records[log.records[offset]][0]
-            if envelope.kind is Kind.EVENTS and to < envelope.states[0].last <= floor:
-                raise Violation(f"a deletion up to {to} hides event {envelope.states[0].last}")
+            if envelope.kind is Kind.EVENTS and to < envelope.state.last <= floor:
+                raise Violation(f"a deletion up to {to} hides event {envelope.state.last}")
 
     def misled_by(self, process: Process, end: int) -> Process:
         """The process after the broker lost what stood at `end` and above."""
@@ -313,7 +313,7 @@ class Moves:
             return  # damage that every reader reports
         envelope, head = self.world.records[process.record][0], log.truth.head
         counts = any(log.records[offset] == process.record for offset in log.heads)
-        deleted = envelope.kind is Kind.DELETE and head.floor >= envelope.states[0].floor
+        deleted = envelope.kind is Kind.DELETE and head.floor >= envelope.state.floor
         if envelope.kind is not Kind.EVENTS and (log.damage & TRUNCATED or self._misuse):
             return  # its first events will tell, to everybody; and a claim by the same uuid is as good
         if process.misled and len(set(log.records)) < len(log.records):

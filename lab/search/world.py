@@ -214,7 +214,7 @@ class World:
             before = head
             envelope = self.records[log.records[offset]][0]
             if envelope.kind is Kind.EVENTS:
-                state = envelope.states[0]
+                state = envelope.state
                 if state.first != highest + 1:
                     raise Violation(f"event {state.first} follows event {highest}")
                 highest = state.last
@@ -239,6 +239,6 @@ class World:
         for offset in log.heads:
             if behind < offset < log.start:
                 envelope = self.records[log.records[offset]][0]
-                state = envelope.states[0]
+                state = envelope.state
                 if envelope.kind is Kind.EVENTS and state.last > chain.head.floor and state.last > chain.lost_to:
                     raise Violation(f"{who} misses event {state.last} and does not know it")

@@ -26,7 +26,7 @@ FIELDS = (
     "tags",
     "metadata",
 )
-HEADER = ("kind", "author", "writer", "epoch", "prev_offset", "prev_author", "states")
+HEADER = ("kind", "author", "writer", "epoch", "prev_offset", "prev_author", "state", "members")
 
 
 def named(vectors):

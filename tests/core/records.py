@@ -22,15 +22,15 @@ def entries_of(*events, serializer=None, index=0):
 
 def claim(**fields):
     state = IdState("account-1", 0, 0, 0)
-    return Envelope(Kind.CLAIM, WRITER.bytes, WRITER.bytes, 1, -1, NOTHING, (state,))._replace(**fields)
+    return Envelope(Kind.CLAIM, WRITER.bytes, WRITER.bytes, 1, -1, NOTHING, state)._replace(**fields)
 
 
 def events_record(*events, floor=0, **fields):
     state = IdState("account-1", events[0].sequence_nr, events[-1].sequence_nr, floor)
-    record = Envelope(Kind.EVENTS, WRITER.bytes, WRITER.bytes, 1, 0, WRITER.bytes, (state,), entries_of(*events))
+    record = Envelope(Kind.EVENTS, WRITER.bytes, WRITER.bytes, 1, 0, WRITER.bytes, state, entries_of(*events))
     return record._replace(**fields)
 
 
 def delete(**fields):
     state = IdState("account-1", 0, 7, 5, 6)
-    return Envelope(Kind.DELETE, OTHER.bytes, WRITER.bytes, 1, 3, WRITER.bytes, (state,))._replace(**fields)
+    return Envelope(Kind.DELETE, OTHER.bytes, WRITER.bytes, 1, 3, WRITER.bytes, state)._replace(**fields)

@@ -13,6 +13,7 @@ from kafka_persist._core.envelope import (
     Envelope,
     IdState,
     Kind,
+    Member,
     decode_claimant,
     decode_entries,
     decode_envelope,
@@ -37,16 +38,18 @@ class Untyped:
 def header(vector):
     parties = {key: bytes.fromhex(vector[key]) for key in ("author", "writer", "prev_author")}
     numbers = {key: vector[key] for key in ("epoch", "prev_offset")}
-    states = tuple(IdState(*state) for state in vector["states"])
-    return Envelope(kind=Kind(vector["kind"]), **parties, **numbers, states=states, entries=b"")
+    members = tuple(Member(*numbers, bytes.fromhex(writer)) for *numbers, writer in vector["members"])
+    state = IdState(*vector["state"])
+    return Envelope(kind=Kind(vector["kind"]), **parties, **numbers, state=state, entries=b"", members=members)
 
 
 def expected(vector, entry):
     payload = cbor.decode(bytes.fromhex(entry["data"]))
+    member = vector["members"][entry["index"] - 1] if entry["index"] else [vector["state"][0], vector["writer"]]
     return PersistentRepr(
-        persistence_id=vector["states"][entry["index"]][0],
+        persistence_id=member[0],
         payload=(entry["name"], entry["version"], payload) if entry["name"] else payload,
-        writer=UUID(hex=vector["writer"]),
+        writer=UUID(hex=member[-1]),
         **{key: entry[key] for key in ("sequence_nr", "timestamp", "manifest", "tags", "metadata")},
     )
 

@@ -41,7 +41,7 @@ async def test_other_ids_go_on(kafka, written, writer, writer_of, read_payloads)
 
 
 async def test_a_later_record_format_is_named_as_such(kafka, written, writer):
-    kafka.produce(writer.persistence_id, b"\x8a\x02\x44aaaarest")
+    kafka.produce(writer.persistence_id, b"\x85\x03\x44aaaarest")
     with pytest.raises(UnsupportedEnvelope, match="upgrade"):
         await written.highest_sequence_nr(writer.persistence_id)
 

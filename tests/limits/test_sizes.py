@@ -22,7 +22,7 @@ def record(persistence_id: str, entries: bytes) -> bytes:
     """A record whose numbers all need nine bytes."""
     state = IdState(persistence_id, MAX_SEQUENCE_NR, MAX_SEQUENCE_NR, MAX_SEQUENCE_NR - 1, MAX_SEQUENCE_NR - 1)
     large = MAX_SEQUENCE_NR
-    return encode_envelope(Envelope(Kind.EVENTS, b"a" * 16, b"w" * 16, large, large, b"p" * 16, (state,), entries))
+    return encode_envelope(Envelope(Kind.EVENTS, b"a" * 16, b"w" * 16, large, large, b"p" * 16, state, entries))
 
 
 @pytest.mark.parametrize("persistence_id", ["a", LONGEST])
@@ -30,12 +30,13 @@ def test_the_largest_write_makes_the_largest_record_that_is_read(persistence_id)
     """What fits into a record when it is written is decoded when it is read, and not a byte more is allowed."""
     room = limits.entries_room(limits.MAX_RECORD_BYTES, persistence_id)
     head_of_the_array = 5  # counted among the header's bytes
-    value = record(persistence_id, bytes(room + head_of_the_array))
+    entries = b"\x9a".ljust(room + head_of_the_array, b"\x00")
+    value = record(persistence_id, entries)
     assert len(value) + limits.KEY_BYTES <= limits.MAX_RECORD_BYTES
     assert len(value) + limits.KEY_BYTES > limits.MAX_RECORD_BYTES - 16
-    assert len(decode_envelope(value, "t[0]@1").entries) == room + head_of_the_array
+    assert decode_envelope(value, "t[0]@1").entries == entries
     with pytest.raises(CorruptRecord, match="limit"):
-        decode_envelope(record(persistence_id, bytes(room + 64)), "t[0]@1")
+        decode_envelope(record(persistence_id, entries + bytes(64)), "t[0]@1")
 
 
 def test_the_largest_published_event_is_within_its_limit():

@@ -115,10 +115,10 @@ MUTANTS = {
         ("    if chain.unconfirmed:\n", "    if False:\n"),
     ),
     "a record whose evidence is gone counts": mutant(
-        ("            return head.highest >= sent.states[0].last\n", "            return True\n")
+        ("            return head.highest >= sent.state.last\n", "            return True\n")
     ),
     "a record whose evidence is gone does not count": mutant(
-        ("            return head.highest >= sent.states[0].last\n", "            return False\n")
+        ("            return head.highest >= sent.state.last\n", "            return False\n")
     ),
     "another claim since does not matter to a lost record": mutant(
         ("    if head.epoch != sent.epoch:\n", "    if False:\n")

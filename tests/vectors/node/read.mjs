@@ -28,19 +28,24 @@ function plain(value) {
 
 function journalRecord(value) {
   const bytes = Buffer.from(value, 'hex')
-  const [version, checksum, kind, author, writer, epoch, prevOffset, prevAuthor, states, entries] = decoder.decode(bytes)
-  if (version !== 1) throw new Error(`format ${version}`)
+  const [version, checksum, header, ids, entries] = decoder.decode(bytes)
+  if (version !== 2) throw new Error(`format ${version}`)
   if (checksumOf(bytes.subarray(7)) !== Buffer.from(checksum).readUInt32BE()) throw new Error('checksum')
+  const fields = Buffer.from(header)
+  const number = (at) => Number(fields.readBigInt64BE(at))
+  const kind = fields[0]
+  const [owner, ...members] = ids
   return {
-    kind: Number(kind),
-    author: hex(author),
-    writer: hex(writer),
-    epoch: Number(epoch),
-    prev_offset: Number(prevOffset),
-    prev_author: hex(prevAuthor),
-    states: plain(states),
-    claimant: Number(kind) === 0 && entries.length ? claimant(decoder.decode(entries)) : null,
-    entries: Number(kind) === 1 ? decoder.decode(entries).map((entry) => entry.slice(0, 3).map(Number)) : [],
+    kind,
+    author: hex(fields.subarray(1, 17)),
+    writer: hex(fields.subarray(17, 33)),
+    epoch: number(33),
+    prev_author: hex(fields.subarray(41, 57)),
+    prev_offset: number(73),
+    state: [owner, number(81), number(89), number(57), number(97)],
+    members: members.map(([id, first, last, floor, writer]) => [id, ...[first, last, floor].map(Number), hex(writer)]),
+    claimant: kind === 0 && entries.length ? claimant(entries) : null,
+    entries: kind === 1 ? entries.map((entry) => entry.slice(0, 3).map(Number)) : [],
   }
 }
 
