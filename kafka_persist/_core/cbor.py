@@ -195,16 +195,6 @@ def decode_behind(data: bytes, start: int, limits: Limits = DEFAULT_LIMITS) -> A
     return value
 
 
-def decode_first(data: bytes, start: int, limits: Limits = DEFAULT_LIMITS) -> Any:
-    """Decode the value that begins at `start`, whatever stands behind it.
-
-    Raises: as `decode`.
-    """
-    if len(data) > limits.max_bytes:
-        raise CorruptRecord(f"{len(data)} bytes, more than the limit of {limits.max_bytes}")
-    return _loads(data[start:], limits)
-
-
 def _loads(data: bytes, limits: Limits) -> Any:
     try:
         return cbor2.loads(

@@ -29,13 +29,12 @@ def _uuid(raw: bytes) -> UUID:
     return UUID(bytes=raw)
 
 
-def encode_entry(event: PersistentRepr, encoded: Encoded, index: int = 0, *, timestamp: int | None = None) -> bytes:
+def encode_entry(event: PersistentRepr, encoded: Encoded, *, timestamp: int | None = None) -> bytes:
     """Encode one event.
 
     Args:
         event: the event; its payload is not looked at.
         encoded: the payload, as `Serializer.dump` gave it.
-        index: the place of the event's id among the record's ids; 0 where the log is the id's own.
         timestamp: milliseconds, instead of the event's own.
 
     Raises:
@@ -43,7 +42,7 @@ def encode_entry(event: PersistentRepr, encoded: Encoded, index: int = 0, *, tim
             record.
     """
     at = event.timestamp if timestamp is None else timestamp
-    fields = [index, event.sequence_nr, at, encoded.name, encoded.version, encoded.data]
+    fields = [event.sequence_nr, at, encoded.name, encoded.version, encoded.data]
     if event.metadata is not None or event.tags or event.manifest:
         fields += _optional_fields(event)
     try:
@@ -87,36 +86,15 @@ def decode_entries(
     """Decode the events with ``from_nr <= sequence number <= to_nr``; the payloads of the others are not looked at.
 
     Raises:
-        CorruptRecord: the entries are malformed or contradict the record's states.
+        CorruptRecord: the entries are malformed or contradict the record's state.
         UnknownManifest: a payload's type or version is not registered.
         PayloadUnreadable: a payload does not fit its type.
     """
     if envelope.kind is not Kind.EVENTS:
         return []
+    name, first, last, *_ = envelope.state
     entries = read_entries(envelope.entries, 0, where)
-    if not envelope.members:
-        name, first, last, *_ = envelope.state
-        return make_events(entries, (name, first, last, envelope.writer), serializer, where, from_nr, to_nr)
-    apart: list[list[Any]] = [[] for _ in envelope.members]
-    for place, entry in enumerate(entries):
-        index = entry[0] if type(entry) is list and entry else None
-        if type(index) is not int or not 0 < index <= len(apart):
-            refuse(where, "an entry belongs to no id of the record")
-        apart[index - 1].append((place, entry))
-    placed: list[tuple[int, PersistentRepr]] = []
-    for index, (member, own) in enumerate(zip(envelope.members, apart, strict=True), 1):
-        name, first, last, _, writer = member
-        if not first:
-            if own:
-                refuse(where, "an entry belongs to an id without events")
-            continue
-        events = make_events([entry for _, entry in own], (name, first, last, writer), serializer, where, index=index)
-        placed += zip((place for place, _ in own), events, strict=True)
-    return [event for _, event in sorted(placed, key=_place) if from_nr <= event.sequence_nr <= to_nr]
-
-
-def _place(placed: tuple[int, PersistentRepr]) -> int:
-    return placed[0]
+    return make_events(entries, (name, first, last, envelope.writer), serializer, where, from_nr, to_nr)
 
 
 def read_entries(record: bytes, start: int, where: str) -> list[Any]:
@@ -137,9 +115,8 @@ def make_events(
     where: str,
     from_nr: int = 1,
     to_nr: int = MAX_SEQUENCE_NR,
-    index: int = 0,
 ) -> list[PersistentRepr]:
-    """Make the events of one id, all of whose entries of a record are given.
+    """Make the events of all entries of a record.
 
     Args:
         entries: what `read_entries` gave.
@@ -148,7 +125,6 @@ def make_events(
         where: names the record in messages.
         from_nr: the first number that is wanted.
         to_nr: the last one.
-        index: the id's place among the record's ids.
 
     Raises: as `decode_entries`.
     """
@@ -157,18 +133,17 @@ def make_events(
     reached = first - 1
     events: list[PersistentRepr] = []
     for entry in entries:
-        if type(entry) is not list or not 6 <= len(entry) <= 9:
+        if type(entry) is not list or not 5 <= len(entry) <= 8:
             refuse(where, "an entry is malformed")
-        if len(entry) == 6:
-            place, number, timestamp, name, version, payload = entry
+        if len(entry) == 5:
+            number, timestamp, name, version, payload = entry
             manifest, tags, metadata = _DEFAULTS
         else:
-            place, number, timestamp, name, version, payload, *options = entry
+            number, timestamp, name, version, payload, *options = entry
             manifest, tags, metadata = _options(options, where)
         if not (
-            type(place) is type(number) is type(timestamp) is type(version) is int
+            type(number) is type(timestamp) is type(version) is int
             and type(name) is str
-            and place == index
             and 0 <= timestamp <= MAX_SEQUENCE_NR
         ):
             refuse(where, "a field of an entry is out of its range")
@@ -178,7 +153,9 @@ def make_events(
         if not from_nr <= number <= to_nr:
             continue
         if name or version:
-            payload = _load(serializer, name, version, payload, f"{where}: event {number} of {printable(persistence_id)}")
+            payload = _load(
+                serializer, name, version, payload, f"{where}: event {number} of {printable(persistence_id)}"
+            )
         events.append(stored_event(persistence_id, number, payload, writer, manifest, timestamp, tags, metadata))
     if reached != last:
         refuse(where, "events are missing at the end of the record")

@@ -2,7 +2,7 @@
 
 A record's value is one CBOR array::
 
-    [2, checksum, header, ids, entries]
+    [2, checksum, header, owner, entries]
 
 `decode_envelope` reads what the chain needs; the entries stay bytes until a replay asks for them (`decode_entries`).
 A reader of a long stretch takes both steps in one (`kafka_persist._core.follower`).
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from .claimant import Claimant, decode_claimant, encode_claimant
 from .entries import decode_entries, encode_entry, join_entries
-from .header import NOTHING, Envelope, IdState, Kind, Member, decode_envelope, encode_envelope
+from .header import NOTHING, Envelope, IdState, Kind, decode_envelope, encode_envelope
 
 __all__ = [
     "NOTHING",
@@ -22,7 +22,6 @@ __all__ = [
     "Envelope",
     "IdState",
     "Kind",
-    "Member",
     "decode_claimant",
     "decode_entries",
     "decode_envelope",

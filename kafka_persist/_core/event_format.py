@@ -47,9 +47,9 @@ def event_value(prefix: bytes, entry: bytes) -> bytes:
 
     Args:
         prefix: see `event_prefix`.
-        entry: the event as `encode_entry` gives it with index 0: an array of 6 to 9 elements.
+        entry: the event as `encode_entry` gives it: an array of 5 to 8 elements.
     """
-    return bytes((entry[0] + 1,)) + prefix + entry[2:]
+    return bytes((entry[0] + 2,)) + prefix + entry[1:]
 
 
 def decode_event(value: bytes, where: str) -> PublishedFields:

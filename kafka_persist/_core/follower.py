@@ -1,35 +1,50 @@
 """`chain.judge` for long stretches: the same rule, without a new object for each record.
 
-Nearly every record is one of the same writer's events extending the last one. For those the state is a handful of
-numbers; everything else goes through `judge`. A test feeds random logs to both and compares.
+Nearly every record is one of the same writer's events extending the last one. What it begins with is known before it is
+read, so `Follower.follow` compares bytes and a handful of numbers; everything else is decoded and goes through `judge`.
+A test feeds random logs to all of them and compares.
 """
 
 from __future__ import annotations
 
+from ..errors import ForeignEvent, printable
+from ..limits import MAX_RECORD_BYTES
 from .chain import Base, Chain, Head, judge
-from .envelope import Envelope, Kind
-
-_EVENTS = Kind.EVENTS
+from .envelope import Envelope
+from .header import begins_entries, encode_owner, entries_at, follows, intact, read_numbers, steady_header
 
 
 class Follower:
-    """A `Chain` in the making."""
+    """A `Chain` in the making.
+
+    Args:
+        chain: what has been judged before.
+        shared: several ids share the log, whose name stands in the chain in place of an id.
+    """
 
     __slots__ = (
         "_author",
         "_base",
         "_epoch",
         "_floor",
+        "_header",
         "_id",
         "_offset",
+        "_owner",
         "_published",
+        "_shared",
         "_writer",
+        "entries_at",
         "highest",
         "oldest",
         "position",
     )
 
-    def __init__(self, chain: Chain) -> None:
+    def __init__(self, chain: Chain, *, shared: bool = False) -> None:
+        self._shared = shared
+        self._owner = encode_owner(chain.persistence_id, shared=shared)
+        self.entries_at: int = entries_at(self._owner)
+        """Where the entries of each record begin."""
         self._load(chain)
 
     def _load(self, chain: Chain) -> None:
@@ -41,6 +56,12 @@ class Follower:
         self.oldest: int = chain.oldest
         self._base: Base | None = chain.base
         self.position = chain.position
+        self._header = steady_header(self._writer, self._epoch, self._author, self._floor)
+
+    @property
+    def writer(self) -> bytes:
+        """Who may write events, as judged so far."""
+        return self._writer
 
     @property
     def persistence_id(self) -> str:
@@ -53,26 +74,42 @@ class Follower:
         head = Head(self._offset, self._author, self._writer, self._epoch, self.highest, self._floor, self._published)
         return Chain(self._id, head, self.position, self.oldest, self._base)
 
+    def follow(self, offset: int, value: bytes) -> tuple[int, int] | None:
+        """The first and the last number in a record of events that plainly extends the head, which it then is.
+
+        Returns:
+            None, and nothing has changed, for all others: whoever asks decodes them and calls `take`. So does a record
+            whose offset is below the start of a log that was cut.
+        """
+        if not follows(value, self._header, self._owner):
+            return None
+        prev_offset, first, last, published = read_numbers(value)
+        if not (
+            prev_offset == self._offset
+            and first == self.highest + 1
+            and first <= last
+            and self._published <= published <= last
+            and begins_entries(value, self.entries_at)
+            and len(value) <= MAX_RECORD_BYTES
+            and intact(value)
+        ):
+            return None
+        self._offset, self.highest, self._published, self.position = offset, last, published, offset + 1
+        if self._author != self._writer:  # the first of its writer after a deletion by somebody else
+            self._author = self._writer
+            self._header = steady_header(self._writer, self._epoch, self._author, self._floor)
+        return first, last
+
     def take(self, offset: int, envelope: Envelope, log_start: int, where: str) -> bool:
         """Judge the record at `offset`; whether it counts.
 
-        Raises: as `judge`.
+        Raises: as `judge`; ForeignEvent: also where a shared log is taken for an id's own, or the other way round.
         """
-        if envelope.kind is _EVENTS and self.position >= log_start:
-            state = envelope.state
-            if (
-                envelope.prev_offset == self._offset
-                and envelope.prev_author == self._author
-                and envelope.author == envelope.writer == self._writer
-                and envelope.epoch == self._epoch
-                and self.highest + 1 == state.first <= state.last
-                and state.floor == self._floor
-                and self._published <= state.published <= state.last
-                and state.persistence_id == self._id
-            ):
-                self._offset, self._author, self.highest = offset, envelope.author, state.last
-                self._published = state.published
-                self.position = offset + 1
-                return True
+        if envelope.shared is not self._shared:
+            kinds = ("an id's own log", "a log that several ids share")
+            raise ForeignEvent(
+                f"{where} belongs to {kinds[envelope.shared]} ({printable(envelope.state.persistence_id, 40)}), but was read as "
+                f"{kinds[self._shared]}: the layout of the configuration is not the one that this topic was written with"
+            )
         self._load(judge(self.chain, offset, envelope, log_start, where))
         return self._offset == offset

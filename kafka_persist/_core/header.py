@@ -2,12 +2,12 @@
 
 A record is one CBOR array::
 
-    [2, checksum, header, ids, entries]
+    [2, checksum, header, owner, entries]
 
 The header is a byte string whose fields all have a fixed place. What stays the same from one record of events to the
 next stands in front (`steady_header`), so a reader that knows the record before compares those bytes, reads the four
-numbers behind them (`read_numbers`), and has judged the record without decoding anything. So are the ids: whose log it
-is. Every other record takes `decode_envelope`.
+numbers after them (`read_numbers`), and has judged the record without decoding anything. The owner, whose log it is,
+is compared as bytes, too. Every other record takes `decode_envelope`.
 """
 
 from __future__ import annotations
@@ -15,12 +15,11 @@ from __future__ import annotations
 import enum
 import struct
 import zlib
-from typing import Any, Final, NamedTuple, NoReturn
+from typing import Final, NamedTuple, NoReturn
 
 from ..errors import CorruptRecord, StoredDataError, UnsupportedEnvelope
 from ..limits import MAX_RECORD_BYTES
-from ..model import MAX_PERSISTENCE_ID_LENGTH, MAX_SEQUENCE_NR
-from .cbor import Limits, decode_first, encode
+from ..model import MAX_PERSISTENCE_ID_LENGTH
 from .claimant import decode_claimant
 
 NOTHING: Final = bytes(16)
@@ -35,10 +34,10 @@ _NUMBERS: Final = struct.Struct(">qqqq")  # prev_offset, first, last, published
 _LENGTH: Final = _STEADY.size + _NUMBERS.size
 _STRING: Final = bytes((0x58, _LENGTH))  # byte string of the header's length
 _NUMBERS_AT: Final = _HEADER + _STEADY.size
-_IDS: Final = _HEADER + _LENGTH  # where the ids begin
+_OWNER: Final = _HEADER + _LENGTH  # where the owner begins
+_SHARED: Final = b"\x81"  # array of 1, around the owner of a log that several ids share
 _NO_ENTRIES: Final = b"\x80"
 _ARRAY: Final = 4  # CBOR's major type of arrays
-_ID_LIMITS: Final = Limits(max_bytes=MAX_RECORD_BYTES, max_depth=2, tags=frozenset())
 
 
 class Kind(enum.IntEnum):
@@ -75,24 +74,6 @@ class IdState(NamedTuple):
     published: int = 0
 
 
-class Member(NamedTuple):
-    """The cumulative state of one of several ids that share a log, this record included.
-
-    Attributes:
-        persistence_id: the id.
-        first: sequence number of its first event in the record; 0 if the record has none.
-        last: its highest sequence number.
-        floor: its events up to this number are deleted.
-        writer: who wrote its events; 16 bytes.
-    """
-
-    persistence_id: str
-    first: int
-    last: int
-    floor: int
-    writer: bytes
-
-
 class Envelope(NamedTuple):
     """One record of a journal. Authors and writers are the 16 bytes of their uuid.
 
@@ -106,7 +87,7 @@ class Envelope(NamedTuple):
         state: of whoever the log belongs to.
         entries: the events, encoded (`kafka_persist._core.entries`); with a claim who made it, or nothing
             (`kafka_persist._core.claimant`); empty with a delete.
-        members: the ids that the record concerns, where the log is shared by several.
+        shared: several ids share the log; the id in `state` is the log's own name.
     """
 
     kind: Kind
@@ -117,28 +98,36 @@ class Envelope(NamedTuple):
     prev_author: bytes
     state: IdState
     entries: bytes = b""
-    members: tuple[Member, ...] = ()
+    shared: bool = False
 
 
 def encode_envelope(envelope: Envelope) -> bytes:
     """Encode a record."""
-    kind, author, writer, epoch, prev_offset, prev_author, state, entries, members = envelope
+    kind, author, writer, epoch, prev_offset, prev_author, state, entries, shared = envelope
     persistence_id, first, last, floor, published = state
     body = b"".join(
         (
             _STRING,
             _STEADY.pack(kind, author, writer, epoch, prev_author, floor, 0),
             _NUMBERS.pack(prev_offset, first, last, published),
-            encode([persistence_id, *map(list, members)]) if members else encode_id(persistence_id),
+            encode_owner(persistence_id, shared=shared),
             entries or _NO_ENTRIES,
         )
     )
     return b"".join((_FRONT, zlib.crc32(body).to_bytes(4, "big"), body))
 
 
-def encode_id(persistence_id: str) -> bytes:
-    """The encoded ids of a log that one id has for itself."""
-    return encode([persistence_id])
+def encode_owner(name: str, *, shared: bool = False) -> bytes:
+    """Encode whose log it is: an id's own, or one that several ids share."""
+    raw = name.encode()
+    size = len(raw)
+    if size < 24:
+        head = bytes((0x60 | size,))
+    elif size < 1 << 8:
+        head = bytes((0x78, size))
+    else:
+        head = b"\x79" + size.to_bytes(2, "big")
+    return b"".join((_SHARED, head, raw)) if shared else head + raw
 
 
 def decode_envelope(value: bytes | None, where: str) -> Envelope:
@@ -149,14 +138,16 @@ def decode_envelope(value: bytes | None, where: str) -> Envelope:
         where: names the record in messages ("topic[0]@17").
 
     Raises:
-        CorruptRecord: it is not a journal record, or a damaged one.
+        CorruptRecord: it is not a journal record, a damaged one, or larger than any record may be.
         UnsupportedEnvelope: it has another format version.
     """
     if value is None or value[:3] != _FRONT:
         raise _not_a_record(value, where)
+    if len(value) > MAX_RECORD_BYTES:
+        refuse(where, f"{len(value)} bytes, more than the limit of {MAX_RECORD_BYTES}")
     if not intact(value):
         raise CorruptRecord(f"{where}: the checksum differs: the record was damaged, or another program writes here")
-    if value[_BODY:_HEADER] != _STRING or len(value) <= _IDS:
+    if value[_BODY:_HEADER] != _STRING or len(value) <= _OWNER:
         refuse(where, "its header has another length")
     kind, author, writer, epoch, prev_author, floor, position = _STEADY.unpack_from(value, _HEADER)
     prev_offset, first, last, published = _NUMBERS.unpack_from(value, _NUMBERS_AT)
@@ -171,10 +162,10 @@ def decode_envelope(value: bytes | None, where: str) -> Envelope:
         and position == 0
     ):
         refuse(where, "a field of the header is out of its range")
-    persistence_id, members, size = _ids(value, kind, where)
-    entries = _entries(value[_IDS + size :], kind, where)
+    persistence_id, shared, start = _read_owner(value, where)
+    entries = _entries(value[start:], kind, where)
     state = IdState(persistence_id, first, last, floor, published)
-    return Envelope(_KINDS[kind], author, writer, epoch, prev_offset, prev_author, state, entries, members)
+    return Envelope(_KINDS[kind], author, writer, epoch, prev_offset, prev_author, state, entries, shared)
 
 
 def is_record(value: bytes | None) -> bool:
@@ -190,11 +181,12 @@ def steady_header(writer: bytes, epoch: int, prev_author: bytes, floor: int) -> 
     return _STRING + _STEADY.pack(_EVENTS, writer, writer, epoch, prev_author, floor, 0)
 
 
-def follows(value: bytes, header: bytes, ids: bytes) -> bool:
-    """Whether a record has the predicted beginning of its header and the ids; neither its numbers nor its checksum are
-    looked at.
+def follows(value: bytes, header: bytes, owner: bytes) -> bool:
+    """Whether a record has the predicted beginning of its header and the owner.
+
+    Neither its numbers nor its checksum are looked at.
     """
-    return value.startswith(header, _BODY) and value.startswith(ids, _IDS) and value.startswith(_FRONT)
+    return value.startswith(header, _BODY) and value.startswith(owner, _OWNER) and value.startswith(_FRONT)
 
 
 def read_numbers(value: bytes) -> tuple[int, int, int, int]:
@@ -204,57 +196,53 @@ def read_numbers(value: bytes) -> tuple[int, int, int, int]:
 
 def intact(value: bytes) -> bool:
     """Whether the checksum of a record is right."""
-    return zlib.crc32(value[_BODY:]) == int.from_bytes(value[3:_BODY], "big")
+    return zlib.crc32(memoryview(value)[_BODY:]) == int.from_bytes(value[3:_BODY], "big")
 
 
-def entries_at(ids: bytes) -> int:
-    """Where the entries of a record with these ids begin."""
-    return _IDS + len(ids)
+def begins_entries(value: bytes, at: int) -> bool:
+    """Whether an array that is not empty begins there; `read_entries` judges the rest."""
+    return b"\x80" < value[at : at + 1] < b"\xa0"
+
+
+def entries_at(owner: bytes) -> int:
+    """Where the entries of a record with this owner begin."""
+    return _OWNER + len(owner)
 
 
 # --- checks ----------------------------------------------------------------------------------------------------------
 
 
-def _ids(value: bytes, kind: int, where: str) -> tuple[str, tuple[Member, ...], int]:
-    """The log's owner, the members, and how many bytes they take."""
+def _read_owner(value: bytes, where: str) -> tuple[str, bool, int]:
+    """Whose log it is, whether several ids share it, and where the entries begin.
+
+    A length has its shortest form: else the same owner could be written in several ways, and be compared in none.
+    """
+    shared = value.startswith(_SHARED, _OWNER)
+    at = _OWNER + shared
+    head, at = value[at : at + 1], at + 1
+    if b"\x60" <= head < b"\x78":
+        size = head[0] - 0x60
+    elif head == b"\x78":
+        size, at = int.from_bytes(value[at : at + 1], "big"), at + 1
+        size = size if size >= 24 else 0
+    elif head == b"\x79":
+        size, at = int.from_bytes(value[at : at + 2], "big"), at + 2
+        size = size if size >= 1 << 8 else 0
+    else:
+        size = 0
+    raw = value[at : at + size]
     try:
-        ids = decode_first(value, _IDS, _ID_LIMITS)
-    except CorruptRecord as error:
-        raise CorruptRecord(f"{where}: ids: {error}") from None
-    if type(ids) is not list or not ids or not _is_id(ids[0]):
+        name = raw.decode()
+    except UnicodeDecodeError:
+        refuse(where, "the persistence id is not UTF-8")
+    if not size or len(raw) != size or len(name) > MAX_PERSISTENCE_ID_LENGTH:
         refuse(where, "its persistence id is missing or malformed")
-    members = tuple([_member(member, kind, where) for member in ids[1:]])
-    if len({member.persistence_id for member in members}) != len(members):
-        refuse(where, "a persistence id is repeated")
-    encoded = encode(ids)
-    if not value.startswith(encoded, _IDS):  # else the same ids could be written in several ways, and be compared in none
-        refuse(where, "its ids are not encoded in the shortest way")
-    return ids[0], members, len(encoded)
-
-
-def _is_id(value: Any) -> bool:
-    return type(value) is str and 0 < len(value) <= MAX_PERSISTENCE_ID_LENGTH
-
-
-def _member(member: Any, kind: int, where: str) -> Member:
-    if type(member) is not list or len(member) != 5 or kind != _EVENTS:
-        refuse(where, "the state of an id is malformed")
-    persistence_id, first, last, floor, writer = member
-    if not (
-        _is_id(persistence_id)
-        and type(first) is type(last) is type(floor) is int
-        and type(writer) is bytes
-        and len(writer) == 16
-        and 0 <= floor <= last <= MAX_SEQUENCE_NR
-        and (first == 0 or floor < first <= last)
-    ):
-        refuse(where, "the state of an id is out of its range")
-    return Member(persistence_id, first, last, floor, writer)
+    return name, shared, at + size
 
 
 def _entries(entries: bytes, kind: int, where: str) -> bytes:
     if kind == _EVENTS:
-        if not entries or entries[0] >> 5 != _ARRAY or entries[:1] == _NO_ENTRIES:
+        if not begins_entries(entries, 0):
             refuse(where, "events without entries")
         return entries
     if entries == _NO_ENTRIES:

@@ -13,7 +13,7 @@ import uuid
 from .._core import chain as rule
 from .._core.chain import Chain
 from .._core.cut import Cut, plan_cut
-from .._core.envelope import Claimant, Kind, encode_claimant
+from .._core.envelope import Claimant, encode_claimant
 from ..errors import BrokerError, WriteOutcomeUnknown, WriterFenced, printable
 from .idlog import IdLog
 from .known import CUT_OFF
@@ -88,7 +88,7 @@ async def _plan_cut(idlog: IdLog, to_sequence_nr: int) -> Cut:
     found: list[Counted] = []
 
     def keep_first(counted: Counted) -> None:
-        if not found and counted.envelope.kind is Kind.EVENTS and counted.envelope.state.last > to_sequence_nr:
+        if not found and counted.first and counted.last > to_sequence_nr:
             found.append(counted)
 
     chain = await catch_up(
@@ -98,5 +98,5 @@ async def _plan_cut(idlog: IdLog, to_sequence_nr: int) -> Cut:
         stop=idlog.chain.head.offset + 1,
         on_counted=keep_first,
     )
-    pairs = [(counted.offset, counted.envelope) for counted in found]
+    pairs = [(counted.offset, counted.decoded(idlog.log)) for counted in found]
     return plan_cut(to_sequence_nr, idlog.chain.head.highest, pairs, chain.lost_to)

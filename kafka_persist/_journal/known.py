@@ -120,9 +120,10 @@ class KnownLog:
         """Judge what stands behind `chain`; remember who claimed."""
 
         def note(counted: Counted) -> None:
-            if counted.envelope.kind is Kind.CLAIM and counted.envelope.entries:
+            envelope = counted.envelope
+            if envelope is not None and envelope.kind is Kind.CLAIM and envelope.entries:
                 where = f"{self.log}@{counted.offset}"
-                self.holder = (counted.envelope.epoch, decode_claimant(counted.envelope.entries, where))
+                self.holder = (envelope.epoch, decode_claimant(envelope.entries, where))
             if on_counted is not None:
                 on_counted(counted)
 
@@ -213,7 +214,7 @@ class KnownLog:
         found: list[int] = []
 
         def look_for_own(counted: Counted) -> None:
-            if counted.key == sent.key or (sent.items and counted.envelope == sent.envelope):
+            if counted.key == sent.key or (sent.items and counted.decoded(self.log) == sent.envelope):
                 found.append(counted.offset)  # no checksum covers the key: its bits may have flipped on the way
 
         before = self.chain

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 import attrs
 
 from .._core.chain import Chain, Head, check_complete, check_range
-from .._core.envelope import Envelope, Kind, decode_envelope
+from .._core.envelope import Envelope, decode_envelope
 from .._core.follower import Follower
 from ..driver import Driver, Log, LogRange, OffsetGone, Record, Scan
 from ..errors import CorruptRecord, JournalHeadLost, JournalTruncated, PersistenceError, StoredDataError
@@ -18,11 +18,31 @@ CUTS_WHILE_READING: Final = 20
 
 
 class Counted(NamedTuple):
-    """A record that counts."""
+    """A record that counts.
+
+    Attributes:
+        offset: its place in the log.
+        first: number of the first event in it; 0 if it has none.
+        last: the highest number.
+        value: the record.
+        start: where its entries begin.
+        writer: who may write events from here on.
+        key: the record's.
+        envelope: the decoded record, where it had to be decoded (always, if it has no events).
+    """
 
     offset: int
-    envelope: Envelope
+    first: int
+    last: int
+    value: bytes
+    start: int
+    writer: bytes
     key: bytes | None
+    envelope: Envelope | None = None
+
+    def decoded(self, log: Log) -> Envelope:
+        """The decoded record."""
+        return self.envelope or decode_envelope(self.value, f"{log}@{self.offset}")
 
 
 def judged(follower: Follower, log: Log, records: Iterable[Record], log_start: int) -> Iterator[Counted]:
@@ -31,22 +51,27 @@ def judged(follower: Follower, log: Log, records: Iterable[Record], log_start: i
     Raises:
         StoredDataError: see `kafka_persist._core.chain.judge` and `decode_envelope`.
     """
-    prefix = f"{log}@"
-    for record in records:
-        offset = record.offset
-        if offset < follower.position:
+    start = follower.entries_at
+    for offset, key, value in records:
+        if offset != follower.position:
+            if offset < follower.position:
+                continue
+            if follower.position >= log_start:
+                check_no_hole(follower.position, offset, log)
+        if value is not None and follower.position >= log_start and (numbers := follower.follow(offset, value)):
+            yield Counted(offset, *numbers, value, start, follower.writer, key)
             continue
-        where = f"{prefix}{offset}"
-        if offset > follower.position >= log_start:
-            check_no_hole(follower.position, offset, log)
+        where = f"{log}@{offset}"
         try:
-            envelope = decode_envelope(record.value, where)
+            envelope = decode_envelope(value, where)
             counts = follower.take(offset, envelope, log_start, where)
         except StoredDataError as error:
             error.about(follower.persistence_id, log.topic, offset)
             raise
         if counts:
-            yield Counted(offset, envelope, record.key)
+            assert value is not None  # else it could not be decoded
+            state = envelope.state
+            yield Counted(offset, state.first, state.last, value, start, envelope.writer, key, envelope)
 
 
 def check_no_hole(position: int, offset: int, log: Log) -> None:
@@ -81,9 +106,9 @@ class Recent:
 
     def add(self, counted: Counted) -> None:
         """Keep a record with events, within the limit."""
-        if self.overflow or counted.envelope.kind is not Kind.EVENTS:
+        if self.overflow or not counted.first:
             return
-        self.size += len(counted.envelope.entries)
+        self.size += len(counted.value) - counted.start
         if self.size > self.limit:
             self.overflow = True
             self.records.clear()

@@ -16,7 +16,7 @@ import attrs
 import trio
 
 from .._core.chain import Chain, Head
-from .._core.envelope import Envelope, Kind, decode_entries
+from .._core.entries import make_events, read_entries
 from .._core.follower import Follower
 from ..driver import Driver, Log, OffsetGone, Record
 from ..errors import JournalBroken, JournalHeadLost, JournalTruncated, PersistenceError, StoreClosed, printable
@@ -135,13 +135,19 @@ class Source:
     def decode(self, counted: Counted, window: Window) -> list[PersistentRepr]:
         """The events of one record that lie in the window."""
         where = f"{self.log}@{counted.offset}"
-        return decode_entries(counted.envelope, self.serializer, where, from_nr=window.low, to_nr=window.high)
+        entries = read_entries(counted.value, counted.start, where)
+        of = (self.target_id, counted.first, counted.last, counted.writer)
+        return make_events(entries, of, self.serializer, where, window.low, window.high)
+
+    @property
+    def target_id(self) -> str:
+        """Whose events."""
+        return self.start.persistence_id
 
 
-def overlaps(envelope: Envelope, window: Window) -> bool:
+def overlaps(counted: Counted, window: Window) -> bool:
     """Whether a record holds events of the window."""
-    state = envelope.state
-    return envelope.kind is Kind.EVENTS and state.last >= window.low and state.first <= window.high
+    return bool(counted.first) and counted.last >= window.low and counted.first <= window.high
 
 
 class Replayer:
@@ -245,7 +251,7 @@ class Replayer:
         return events
 
     def _taken(self, counted: Counted, window: Window) -> Sequence[PersistentRepr]:
-        if not overlaps(counted.envelope, window):
+        if not overlaps(counted, window):
             return ()
         self._check_complete()
         return self._source.decode(counted, window)
@@ -293,7 +299,7 @@ def served(source: Source, window: Window, records: Iterable[Counted]) -> Iterat
     left = window.limit
     try:
         for counted in records:
-            if overlaps(counted.envelope, window):
+            if overlaps(counted, window):
                 events = source.decode(counted, window)[:left]
                 left = None if left is None else left - len(events)
                 channel.fill(events)

@@ -26,7 +26,7 @@ FIELDS = (
     "tags",
     "metadata",
 )
-HEADER = ("kind", "author", "writer", "epoch", "prev_offset", "prev_author", "state", "members")
+HEADER = ("kind", "author", "writer", "epoch", "prev_offset", "prev_author", "state", "shared")
 
 
 def named(vectors):
@@ -83,8 +83,8 @@ def test_an_independent_decoder_reads_journal_records(node_answers):
     for name, each in wanted.items():
         assert {field: found[name][field] for field in HEADER} == {field: each[field] for field in HEADER}, name
         assert found[name]["claimant"] == each.get("claimant"), name
-        assert [entry[1] for entry in found[name]["entries"]] == [numbers_of(entry) for entry in each["entries"]], name
+        assert [entry[0] for entry in found[name]["entries"]] == [numbers_of(entry) for entry in each["entries"]], name
 
 
 def numbers_of(entry):
-    return entry["sequence_nr"] if isinstance(entry, dict) else entry[1]
+    return entry["sequence_nr"] if isinstance(entry, dict) else entry[0]

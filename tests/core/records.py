@@ -15,9 +15,9 @@ def event(number, payload="x", **fields):
     return PersistentRepr(sequence_nr=number, payload=payload, **fields)
 
 
-def entries_of(*events, serializer=None, index=0):
+def entries_of(*events, serializer=None):
     serializer = serializer or Serializer()
-    return join_entries([encode_entry(each, serializer.dump(each.payload), index) for each in events])
+    return join_entries([encode_entry(each, serializer.dump(each.payload)) for each in events])
 
 
 def claim(**fields):

@@ -10,7 +10,6 @@ from kafka_persist._core.envelope import (
     NOTHING,
     Claimant,
     IdState,
-    Member,
     decode_entries,
     decode_envelope,
     encode_claimant,
@@ -18,6 +17,7 @@ from kafka_persist._core.envelope import (
     encode_envelope,
     join_entries,
 )
+from kafka_persist._core.header import encode_owner
 from kafka_persist.errors import CorruptRecord, SerializationError, UnsupportedEnvelope
 from kafka_persist.model import MAX_SEQUENCE_NR
 from kafka_persist.serialization import Serializer
@@ -30,7 +30,19 @@ NOTES = event(1), event(2, {"a": [1]}, manifest="m"), event(3, b"", tags=["t", "
 
 FRONT = b"\x85\x02\x44"
 LAYOUT = struct.Struct(">B16s16sq16sqqqqqq")
-PLACES = "kind", "author", "writer", "epoch", "prev_author", "floor", "position", "prev_offset", "first", "last", "published"
+PLACES = (
+    "kind",
+    "author",
+    "writer",
+    "epoch",
+    "prev_author",
+    "floor",
+    "position",
+    "prev_offset",
+    "first",
+    "last",
+    "published",
+)
 
 
 def sealed(*items, front=FRONT):
@@ -43,7 +55,7 @@ def parts_of(envelope):
     """The items of a record as CBOR."""
     values = envelope._asdict() | envelope.state._asdict() | {"position": 0}
     header = LAYOUT.pack(*(values[place] for place in PLACES))
-    return [cbor2.dumps(header), cbor2.dumps([envelope.state.persistence_id]), envelope.entries or b"\x80"]
+    return [cbor2.dumps(header), cbor2.dumps(envelope.state.persistence_id), envelope.entries or b"\x80"]
 
 
 def forged(record, **change):
@@ -84,54 +96,22 @@ def test_any_number_of_entries(count):
     assert joined == cbor2.dumps([0] * count)
 
 
-def test_a_record_may_hold_events_of_several_ids():
-    """Each entry belongs to the id at its index."""
-    one, two, three = event(3), event(9, persistence_id="account-2", writer=OTHER), event(4)
-    serializer = Serializer()
-    entries = [
-        encode_entry(each, serializer.dump(each.payload), index) for each, index in ((one, 1), (two, 2), (three, 1))
-    ]
-    members = (
-        Member("account-1", 3, 4, 0, WRITER.bytes),
-        Member("account-2", 9, 9, 8, OTHER.bytes),
-        Member("account-3", 0, 5, 5, OTHER.bytes),
-    )
-    record = events_record(one, state=IdState("log", 1, 3, 0), members=members, entries=join_entries(entries))
+@pytest.mark.parametrize("size", [1, 23, 24, 255, 256, 1000])
+@pytest.mark.parametrize("letter", ["a", "é", "日", "𝄞"])
+def test_an_owner_of_any_length(size, letter):
+    """The owner has the shortest form that CBOR has for it, and comes back."""
+    name = letter * size
+    record = claim(state=IdState(name, 0, 0, 0))
+    assert encode_owner(name) == cbor2.dumps(name)
     assert decode_envelope(encode_envelope(record), WHERE) == record
-    assert decode_entries(record, serializer, WHERE) == [one, two, three]
-    assert decode_entries(record, serializer, WHERE, from_nr=4) == [two, three]
 
 
-MEMBERS = {
-    "entry of no member": ([["a", 1, 1, 0, bytes(16)]], [[0, 1, 0, "", 0, "x"]]),
-    "entry beyond the members": ([["a", 1, 1, 0, bytes(16)]], [[2, 1, 0, "", 0, "x"]]),
-    "entry of a member without events": ([["a", 0, 1, 0, bytes(16)]], [[1, 1, 0, "", 0, "x"]]),
-    "entries of one member are missing": (
-        [["a", 1, 1, 0, bytes(16)], ["b", 1, 1, 0, bytes(16)]],
-        [[1, 1, 0, "", 0, "x"]],
-    ),
-    "entry without an index": ([["a", 1, 1, 0, bytes(16)]], [[]]),
-    "the same id twice": ([["a", 1, 1, 0, bytes(16)], ["a", 2, 2, 0, bytes(16)]], [[1, 1, 0, "", 0, "x"]]),
-    "a map": ([{}], [[1, 1, 0, "", 0, "x"]]),
-    "of four": ([["a", 1, 1, 0]], [[1, 1, 0, "", 0, "x"]]),
-    "a number": ([[1, 1, 1, 0, bytes(16)]], [[1, 1, 0, "", 0, "x"]]),
-    "writer of 15 bytes": ([["a", 1, 1, 0, bytes(15)]], [[1, 1, 0, "", 0, "x"]]),
-    "writer a text": ([["a", 1, 1, 0, "x" * 16]], [[1, 1, 0, "", 0, "x"]]),
-    "first after last": ([["a", 2, 1, 0, bytes(16)]], [[1, 1, 0, "", 0, "x"]]),
-    "last a boolean": ([["a", 1, True, 0, bytes(16)]], [[1, 1, 0, "", 0, "x"]]),
-    "last of 2**63": ([["a", 1, 2**63, 0, bytes(16)]], [[1, 1, 0, "", 0, "x"]]),
-    "floor at the first event": ([["a", 1, 1, 1, bytes(16)]], [[1, 1, 0, "", 0, "x"]]),
-    "negative floor": ([["a", 1, 1, -1, bytes(16)]], [[1, 1, 0, "", 0, "x"]]),
-}
-
-
-@pytest.mark.parametrize(("members", "entries"), MEMBERS.values(), ids=MEMBERS)
-def test_wrong_members_are_corrupt(members, entries):
-    """What a record says of its ids fits its entries, and the other way round."""
-    header, _, _ = parts_of(events_record(event(1)))
-    value = sealed(header, cbor2.dumps(["log", *members]), cbor2.dumps(entries))
-    with pytest.raises(CorruptRecord, match=r"^account-1.0.@17: "):
-        decode_entries(decode_envelope(value, WHERE), Serializer(), WHERE)
+def test_the_owner_of_a_shared_log_is_told_apart():
+    """The log of an id and a log of the same name that several ids share cannot be confused."""
+    own, shared = claim(), claim(shared=True)
+    assert encode_owner("account-1", shared=True) == cbor2.dumps(["account-1"])
+    assert encode_envelope(own) != encode_envelope(shared)
+    assert decode_envelope(encode_envelope(shared), WHERE) == shared
 
 
 def test_the_largest_numbers():
@@ -183,17 +163,23 @@ ITEMS = {
     "header too long": (0, cbor2.dumps(bytes(106))),
     "header in a longer form": (0, b"\x59\x00\x69" + bytes(105)),
     "no header": (0, b""),
-    "ids a map": (1, cbor2.dumps({})),
-    "no id": (1, cbor2.dumps([])),
-    "id a number": (1, cbor2.dumps([1])),
-    "id empty": (1, cbor2.dumps([""])),
-    "id of 1,001 characters": (1, cbor2.dumps(["x" * 1001])),
-    "ids in a longer form": (1, b"\x98\x01\x61a"),
-    "id in a longer form": (1, b"\x81\x78\x01a"),
-    "ids of indefinite length": (1, b"\x9f\x61a\xff"),
-    "id that is not UTF-8": (1, b"\x81\x61\xff"),
-    "id under a tag": (1, cbor2.dumps([cbor2.CBORTag(37, bytes(16))])),
-    "ids nested too deep": (1, cbor2.dumps(["a", [["b"]]])),
+    "owner a map": (1, cbor2.dumps({})),
+    "owner missing": (1, b""),
+    "owner an empty array": (1, b"\x80"),
+    "owner a number": (1, cbor2.dumps(1)),
+    "owner a byte string": (1, cbor2.dumps(b"a")),
+    "owner empty": (1, cbor2.dumps("")),
+    "owner of 1,001 characters": (1, cbor2.dumps("x" * 1001)),
+    "owner in a longer form": (1, b"\x78\x01a"),
+    "owner in a much longer form": (1, b"\x79\x00\x01a"),
+    "owner in a form for 4 GB": (1, b"\x7a\x00\x00\x00\x01a"),
+    "owner of indefinite length": (1, b"\x7f\x61a\xff"),
+    "owner that is not UTF-8": (1, b"\x61\xff"),
+    "owner with a lone surrogate": (1, b"\x63\xed\xa0\x80"),
+    "owner under a tag": (1, cbor2.dumps(cbor2.CBORTag(37, bytes(16)))),
+    "owner of two": (1, cbor2.dumps(["a", "b"])),
+    "owner in two arrays": (1, cbor2.dumps([["a"]])),
+    "owner longer than the record": (slice(1, 3), b"\x79\x01\x00a"),
     "nothing behind the header": (slice(1, 3), b""),
     "no entries": (2, b""),
     "entries a text": (2, cbor2.dumps("x")),
@@ -279,22 +265,20 @@ ENTRIES = {
     "no entry": b"\x80",
     "surplus byte": entries_of(event(1)) + b"\x00",
     "entry a map": b"\x81\xa0",
-    "entry of five": cbor2.dumps([[0, 1, 0, "", 0]]),
-    "entry of ten": cbor2.dumps([[0, 1, 0, "", 0, "x", "", [], None, None]]),
-    "index out of range": cbor2.dumps([[1, 1, 0, "", 0, "x"]]),
-    "negative index": cbor2.dumps([[-1, 1, 0, "", 0, "x"]]),
-    "index a boolean": cbor2.dumps([[False, 1, 0, "", 0, "x"]]),
-    "number a text": cbor2.dumps([[0, "1", 0, "", 0, "x"]]),
-    "number of another event": cbor2.dumps([[0, 2, 0, "", 0, "x"]]),
-    "number 0": cbor2.dumps([[0, 0, 0, "", 0, "x"]]),
-    "negative time": cbor2.dumps([[0, 1, -1, "", 0, "x"]]),
-    "time of 2**63": cbor2.dumps([[0, 1, 2**63, "", 0, "x"]]),
-    "time a float": cbor2.dumps([[0, 1, 1.5, "", 0, "x"]]),
-    "name a number": cbor2.dumps([[0, 1, 0, 1, 1, "x"]]),
-    "version a text": cbor2.dumps([[0, 1, 0, "", "1", "x"]]),
-    "manifest a number": cbor2.dumps([[0, 1, 0, "", 0, "x", 1]]),
-    "tags a text": cbor2.dumps([[0, 1, 0, "", 0, "x", "", "ab"]]),
-    "tag a number": cbor2.dumps([[0, 1, 0, "", 0, "x", "", [1]]]),
+    "entry of four": cbor2.dumps([[1, 0, "", 0]]),
+    "entry of nine": cbor2.dumps([[1, 0, "", 0, "x", "", [], None, None]]),
+    "number a boolean": cbor2.dumps([[True, 0, "", 0, "x"]]),
+    "number a text": cbor2.dumps([["1", 0, "", 0, "x"]]),
+    "number of another event": cbor2.dumps([[2, 0, "", 0, "x"]]),
+    "number 0": cbor2.dumps([[0, 0, "", 0, "x"]]),
+    "negative time": cbor2.dumps([[1, -1, "", 0, "x"]]),
+    "time of 2**63": cbor2.dumps([[1, 2**63, "", 0, "x"]]),
+    "time a float": cbor2.dumps([[1, 1.5, "", 0, "x"]]),
+    "name a number": cbor2.dumps([[1, 0, 1, 1, "x"]]),
+    "version a text": cbor2.dumps([[1, 0, "", "1", "x"]]),
+    "manifest a number": cbor2.dumps([[1, 0, "", 0, "x", 1]]),
+    "tags a text": cbor2.dumps([[1, 0, "", 0, "x", "", "ab"]]),
+    "tag a number": cbor2.dumps([[1, 0, "", 0, "x", "", [1]]]),
     "the same number twice": entries_of(event(1), event(1)),
     "beyond the last number": entries_of(event(1), event(2)),
 }
@@ -337,7 +321,7 @@ def test_text_without_utf8_is_refused(change):
         encode_entry(event(1, **change), Serializer().dump("x"))
 
 
-NAMED = cbor2.dumps([[0, 1, 0, "Deposited", 1, {}]])
+NAMED = cbor2.dumps([[1, 0, "Deposited", 1, {}]])
 
 
 def test_where_names_the_record_and_the_event():

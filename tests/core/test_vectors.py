@@ -13,7 +13,6 @@ from kafka_persist._core.envelope import (
     Envelope,
     IdState,
     Kind,
-    Member,
     decode_claimant,
     decode_entries,
     decode_envelope,
@@ -38,18 +37,16 @@ class Untyped:
 def header(vector):
     parties = {key: bytes.fromhex(vector[key]) for key in ("author", "writer", "prev_author")}
     numbers = {key: vector[key] for key in ("epoch", "prev_offset")}
-    members = tuple(Member(*numbers, bytes.fromhex(writer)) for *numbers, writer in vector["members"])
     state = IdState(*vector["state"])
-    return Envelope(kind=Kind(vector["kind"]), **parties, **numbers, state=state, entries=b"", members=members)
+    return Envelope(Kind(vector["kind"]), **parties, **numbers, state=state, shared=vector["shared"])
 
 
 def expected(vector, entry):
     payload = cbor.decode(bytes.fromhex(entry["data"]))
-    member = vector["members"][entry["index"] - 1] if entry["index"] else [vector["state"][0], vector["writer"]]
     return PersistentRepr(
-        persistence_id=member[0],
+        persistence_id=vector["state"][0],
         payload=(entry["name"], entry["version"], payload) if entry["name"] else payload,
-        writer=UUID(hex=member[-1]),
+        writer=UUID(hex=vector["writer"]),
         **{key: entry[key] for key in ("sequence_nr", "timestamp", "manifest", "tags", "metadata")},
     )
 
@@ -76,7 +73,6 @@ def test_a_record_is_written_like_this(vector):
         encode_entry(
             expected(vector, entry),
             Encoded(entry["name"], entry["version"], cbor.decode(bytes.fromhex(entry["data"]))),
-            entry["index"],
         )
         for entry in vector["entries"]
     ]

@@ -28,13 +28,12 @@ function plain(value) {
 
 function journalRecord(value) {
   const bytes = Buffer.from(value, 'hex')
-  const [version, checksum, header, ids, entries] = decoder.decode(bytes)
+  const [version, checksum, header, owner, entries] = decoder.decode(bytes)
   if (version !== 2) throw new Error(`format ${version}`)
   if (checksumOf(bytes.subarray(7)) !== Buffer.from(checksum).readUInt32BE()) throw new Error('checksum')
   const fields = Buffer.from(header)
   const number = (at) => Number(fields.readBigInt64BE(at))
   const kind = fields[0]
-  const [owner, ...members] = ids
   return {
     kind,
     author: hex(fields.subarray(1, 17)),
@@ -42,10 +41,10 @@ function journalRecord(value) {
     epoch: number(33),
     prev_author: hex(fields.subarray(41, 57)),
     prev_offset: number(73),
-    state: [owner, number(81), number(89), number(57), number(97)],
-    members: members.map(([id, first, last, floor, writer]) => [id, ...[first, last, floor].map(Number), hex(writer)]),
+    shared: Array.isArray(owner),
+    state: [String(owner), number(81), number(89), number(57), number(97)],
     claimant: kind === 0 && entries.length ? claimant(entries) : null,
-    entries: kind === 1 ? entries.map((entry) => entry.slice(0, 3).map(Number)) : [],
+    entries: kind === 1 ? entries.map((entry) => entry.slice(0, 2).map(Number)) : [],
   }
 }
 
