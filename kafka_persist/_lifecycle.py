@@ -23,7 +23,7 @@ from .errors import JournalBroken, PersistenceError, UsageError
 
 # cbor2 swallows an exception that a signal handler raises while it works, and says so on stderr: Ctrl-C would be lost,
 # and the program would write on. Protected, Trio raises it in the main task instead. (Said here, as the core knows no Trio.)
-for _function in (cbor.encode, cbor.decode):
+for _function in (cbor.encode, cbor.decode, cbor.decode_behind):
     trio.lowlevel.enable_ki_protection(_function)
 
 

@@ -91,6 +91,7 @@ class Chain:
         position: the next offset to judge.
         oldest: the lowest sequence number whose event can still be in the log; 1 if nothing was cut.
         base: set if the log's start was cut.
+        shared: several ids share the log. `persistence_id` is then the log's own name, and the numbers count its entries.
     """
 
     persistence_id: str
@@ -98,6 +99,7 @@ class Chain:
     position: int = 0
     oldest: int = 1
     base: Base | None = None
+    shared: bool = False
 
     @property
     def unconfirmed(self) -> bool:
@@ -107,7 +109,7 @@ class Chain:
     @property
     def behind_head(self) -> Chain:
         """The same, with all that stands behind the head to be judged again."""
-        return Chain(self.persistence_id, self.head, self.head.offset + 1, self.oldest, self.base)
+        return Chain(self.persistence_id, self.head, self.head.offset + 1, self.oldest, self.base, self.shared)
 
     @property
     def lost_to(self) -> int:
@@ -159,7 +161,7 @@ def judge(chain: Chain, offset: int, envelope: Envelope, log_start: int, where: 
     if (envelope.prev_offset, envelope.prev_author) != (chain.head.offset, chain.head.author):
         _check_base(chain, envelope, where)
         _check_history(chain, envelope, state, where)
-        return Chain(chain.persistence_id, chain.head, offset + 1, chain.oldest, chain.base)
+        return Chain(chain.persistence_id, chain.head, offset + 1, chain.oldest, chain.base, chain.shared)
     _check_step(chain.head, envelope, state, where)
     return _with_head(chain, offset, envelope, state)
 
@@ -200,6 +202,12 @@ def check_complete(chain: Chain, where: str) -> None:
 
 def _own_state(chain: Chain, envelope: Envelope, where: str) -> IdState:
     state = envelope.state
+    if envelope.shared is not chain.shared:
+        kinds = ("an id's own log", "a log that several ids share")
+        raise ForeignEvent(
+            f"{where} belongs to {kinds[envelope.shared]} ({printable(state.persistence_id, 40)}), but was read as "
+            f"{kinds[chain.shared]}: the configured layout is not the one that this topic was written with"
+        )
     if state.persistence_id == chain.persistence_id:
         return state
     raise ForeignEvent(
@@ -210,7 +218,8 @@ def _own_state(chain: Chain, envelope: Envelope, where: str) -> IdState:
 
 def _with_head(chain: Chain, offset: int, envelope: Envelope, state: IdState) -> Chain:
     head = _head_of(offset, envelope, state)
-    return Chain(chain.persistence_id, head, offset + 1, chain.oldest, chain.base)  # evolve() would cost twice as much
+    # attrs.evolve() would cost twice as much
+    return Chain(chain.persistence_id, head, offset + 1, chain.oldest, chain.base, chain.shared)
 
 
 def _head_of(offset: int, envelope: Envelope, state: IdState) -> Head:
@@ -236,7 +245,7 @@ def _rebase(chain: Chain, offset: int, envelope: Envelope, state: IdState, log_s
         )
     oldest = state.first if envelope.kind is Kind.EVENTS else state.last + 1
     base = Base(offset, envelope.prev_offset)
-    return Chain(chain.persistence_id, _head_of(offset, envelope, state), offset + 1, oldest, base)
+    return Chain(chain.persistence_id, _head_of(offset, envelope, state), offset + 1, oldest, base, chain.shared)
 
 
 def _check_base(chain: Chain, envelope: Envelope, where: str) -> None:
@@ -315,7 +324,7 @@ def claim_envelope(chain: Chain, writer: bytes, published: int = 0, claimant: by
     """The record by which `writer` takes the id over; `claimant` says who that is (`kafka_persist._core.claimant`)."""
     head = chain.head
     state = IdState(chain.persistence_id, 0, head.highest, head.floor, _mark(head, published, head.highest))
-    return _extend(head, Kind.CLAIM, author=writer, writer=writer, epoch=head.epoch + 1, state=state, entries=claimant)
+    return _extend(chain, Kind.CLAIM, author=writer, writer=writer, epoch=head.epoch + 1, state=state, entries=claimant)
 
 
 def events_envelope(chain: Chain, last: int, entries: bytes, published: int = 0) -> Envelope:
@@ -326,7 +335,7 @@ def events_envelope(chain: Chain, last: int, entries: bytes, published: int = 0)
     head = chain.head
     state = IdState(chain.persistence_id, head.highest + 1, last, head.floor, _mark(head, published, last))
     return _extend(
-        head, Kind.EVENTS, author=head.writer, writer=head.writer, epoch=head.epoch, state=state, entries=entries
+        chain, Kind.EVENTS, author=head.writer, writer=head.writer, epoch=head.epoch, state=state, entries=entries
     )
 
 
@@ -335,7 +344,7 @@ def delete_envelope(chain: Chain, author: bytes, floor: int, published: int = 0)
     head = chain.head
     floor = max(head.floor, min(floor, head.highest))
     state = IdState(chain.persistence_id, 0, head.highest, floor, _mark(head, published, head.highest))
-    return _extend(head, Kind.DELETE, author=author, writer=head.writer, epoch=head.epoch, state=state)
+    return _extend(chain, Kind.DELETE, author=author, writer=head.writer, epoch=head.epoch, state=state)
 
 
 def _mark(head: Head, published: int, last: int) -> int:
@@ -344,9 +353,10 @@ def _mark(head: Head, published: int, last: int) -> int:
 
 
 def _extend(
-    head: Head, kind: Kind, *, author: bytes, writer: bytes, epoch: int, state: IdState, entries: bytes = b""
+    chain: Chain, kind: Kind, *, author: bytes, writer: bytes, epoch: int, state: IdState, entries: bytes = b""
 ) -> Envelope:
-    return Envelope(kind, author, writer, epoch, head.offset, head.author, state, entries)
+    head = chain.head
+    return Envelope(kind, author, writer, epoch, head.offset, head.author, state, entries, chain.shared)
 
 
 def advance(chain: Chain, offset: int, envelope: Envelope) -> Chain:

@@ -21,11 +21,13 @@ from .plain import check_plain
 
 _LIMITS: Final = Limits(max_bytes=MAX_RECORD_BYTES, max_depth=MAX_DEPTH + 2)
 _ABSENT: Final[tuple[Any, ...]] = ("", [], None)
-_DEFAULTS: Final[tuple[str, frozenset[str], Any]] = ("", frozenset(), None)
+_NO_TAGS: Final[frozenset[str]] = frozenset()
+_DEFAULTS: Final[tuple[str, frozenset[str], Any]] = ("", _NO_TAGS, None)
 
 
 @lru_cache(maxsize=1024)
-def _uuid(raw: bytes) -> UUID:
+def writer_of(raw: bytes) -> UUID:
+    """The uuid of 16 bytes; a few writers have written most of what is read."""
     return UUID(bytes=raw)
 
 
@@ -129,7 +131,7 @@ def make_events(
     Raises: as `decode_entries`.
     """
     persistence_id, first, last, raw_writer = of
-    writer = _uuid(raw_writer)
+    writer = writer_of(raw_writer)
     reached = first - 1
     events: list[PersistentRepr] = []
     for entry in entries:
@@ -160,6 +162,45 @@ def make_events(
     if reached != last:
         refuse(where, "events are missing at the end of the record")
     return events
+
+
+def plain_events(
+    record: bytes,
+    start: int,
+    of: tuple[str, int, int, UUID],
+    serializer: Serializer,
+    window: tuple[int, int],
+    events: list[PersistentRepr],
+) -> bool:
+    """Add the events of a record to `events`, the usual way.
+
+    Returns:
+        False for whatever is not usual, and nothing is added: `read_entries` and `make_events` tell what it is.
+    """
+    persistence_id, first, last, writer = of
+    low, high = window
+    reached, before = first - 1, len(events)
+    try:
+        for number, timestamp, name, version, payload in decode_behind(record, start, _LIMITS):
+            if (
+                type(number) is type(timestamp) is type(version) is int
+                and type(name) is str
+                and reached < number <= last
+                and 0 <= timestamp <= MAX_SEQUENCE_NR
+            ):
+                reached = number
+                if low <= number <= high:
+                    data = serializer.load(name, version, payload) if name or version else payload
+                    events.append(stored_event(persistence_id, number, data, writer, "", timestamp, _NO_TAGS, None))
+            else:
+                break
+        else:
+            if reached == last:
+                return True
+    except Exception:  # noqa: BLE001, S110 - the careful way meets it again, and names it
+        pass
+    del events[before:]
+    return False
 
 
 def _load(serializer: Serializer, name: str, version: int, data: Any, event: str) -> Any:

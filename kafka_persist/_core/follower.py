@@ -7,20 +7,13 @@ A test feeds random logs to all of them and compares.
 
 from __future__ import annotations
 
-from ..errors import ForeignEvent, printable
-from ..limits import MAX_RECORD_BYTES
 from .chain import Base, Chain, Head, judge
 from .envelope import Envelope
-from .header import begins_entries, encode_owner, entries_at, follows, intact, read_numbers, steady_header
+from .header import encode_owner, entries_at, predicted, steady_header
 
 
 class Follower:
-    """A `Chain` in the making.
-
-    Args:
-        chain: what has been judged before.
-        shared: several ids share the log, whose name stands in the chain in place of an id.
-    """
+    """A `Chain` in the making."""
 
     __slots__ = (
         "_author",
@@ -40,9 +33,9 @@ class Follower:
         "position",
     )
 
-    def __init__(self, chain: Chain, *, shared: bool = False) -> None:
-        self._shared = shared
-        self._owner = encode_owner(chain.persistence_id, shared=shared)
+    def __init__(self, chain: Chain) -> None:
+        self._shared = chain.shared
+        self._owner = encode_owner(chain.persistence_id, shared=chain.shared)
         self.entries_at: int = entries_at(self._owner)
         """Where the entries of each record begin."""
         self._load(chain)
@@ -72,7 +65,7 @@ class Follower:
     def chain(self) -> Chain:
         """What has been judged so far."""
         head = Head(self._offset, self._author, self._writer, self._epoch, self.highest, self._floor, self._published)
-        return Chain(self._id, head, self.position, self.oldest, self._base)
+        return Chain(self._id, head, self.position, self.oldest, self._base, self._shared)
 
     def follow(self, offset: int, value: bytes) -> tuple[int, int] | None:
         """The first and the last number in a record of events that plainly extends the head, which it then is.
@@ -81,17 +74,14 @@ class Follower:
             None, and nothing has changed, for all others: whoever asks decodes them and calls `take`. So does a record
             whose offset is below the start of a log that was cut.
         """
-        if not follows(value, self._header, self._owner):
+        numbers = predicted(value, self._header, self._owner)
+        if numbers is None:
             return None
-        prev_offset, first, last, published = read_numbers(value)
-        if not (
-            prev_offset == self._offset
-            and first == self.highest + 1
-            and first <= last
-            and self._published <= published <= last
-            and begins_entries(value, self.entries_at)
-            and len(value) <= MAX_RECORD_BYTES
-            and intact(value)
+        prev_offset, first, last, published = numbers
+        if (
+            prev_offset != self._offset
+            or first != self.highest + 1
+            or not first <= last >= published >= self._published
         ):
             return None
         self._offset, self.highest, self._published, self.position = offset, last, published, offset + 1
@@ -103,13 +93,7 @@ class Follower:
     def take(self, offset: int, envelope: Envelope, log_start: int, where: str) -> bool:
         """Judge the record at `offset`; whether it counts.
 
-        Raises: as `judge`; ForeignEvent: also where a shared log is taken for an id's own, or the other way round.
+        Raises: as `judge`.
         """
-        if envelope.shared is not self._shared:
-            kinds = ("an id's own log", "a log that several ids share")
-            raise ForeignEvent(
-                f"{where} belongs to {kinds[envelope.shared]} ({printable(envelope.state.persistence_id, 40)}), but was read as "
-                f"{kinds[self._shared]}: the layout of the configuration is not the one that this topic was written with"
-            )
         self._load(judge(self.chain, offset, envelope, log_start, where))
         return self._offset == offset

@@ -5,9 +5,9 @@ A record is one CBOR array::
     [2, checksum, header, owner, entries]
 
 The header is a byte string whose fields all have a fixed place. What stays the same from one record of events to the
-next stands in front (`steady_header`), so a reader that knows the record before compares those bytes, reads the four
-numbers after them (`read_numbers`), and has judged the record without decoding anything. The owner, whose log it is,
-is compared as bytes, too. Every other record takes `decode_envelope`.
+next stands in front (`steady_header`), so a reader that knows the record before compares those bytes and the owner, whose
+log it is, reads the four numbers between them (`predicted`), and has judged the record without decoding anything. Every
+other record takes `decode_envelope`.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ _NUMBERS_AT: Final = _HEADER + _STEADY.size
 _OWNER: Final = _HEADER + _LENGTH  # where the owner begins
 _SHARED: Final = b"\x81"  # array of 1, around the owner of a log that several ids share
 _NO_ENTRIES: Final = b"\x80"
-_ARRAY: Final = 4  # CBOR's major type of arrays
+_ARRAY: Final = 4  # CBOR's major types
+_TEXT: Final = 3
 
 
 class Kind(enum.IntEnum):
@@ -177,31 +178,29 @@ def is_record(value: bytes | None) -> bool:
 
 
 def steady_header(writer: bytes, epoch: int, prev_author: bytes, floor: int) -> bytes:
-    """What the header of a record of events by `writer` begins with, as `follows` compares it."""
+    """What the header of a record of events by `writer` begins with, as `predicted` compares it."""
     return _STRING + _STEADY.pack(_EVENTS, writer, writer, epoch, prev_author, floor, 0)
 
 
-def follows(value: bytes, header: bytes, owner: bytes) -> bool:
-    """Whether a record has the predicted beginning of its header and the owner.
-
-    Neither its numbers nor its checksum are looked at.
-    """
-    return value.startswith(header, _BODY) and value.startswith(owner, _OWNER) and value.startswith(_FRONT)
-
-
-def read_numbers(value: bytes) -> tuple[int, int, int, int]:
-    """``prev_offset, first, last, published`` of a record that `follows`."""
-    return _NUMBERS.unpack_from(value, _NUMBERS_AT)
+def predicted(value: bytes, header: bytes, owner: bytes) -> tuple[int, int, int, int] | None:
+    """``prev_offset, first, last, published`` of a sound record that begins as predicted; None for any other one."""
+    if (
+        value.startswith(header, _BODY)
+        and value.startswith(owner, _OWNER)
+        and value.startswith(_FRONT)
+        and b"\x80"
+        < value[_OWNER + len(owner) : _OWNER + len(owner) + 1]
+        < b"\xa0"  # entries: an array that is not empty
+        and len(value) <= MAX_RECORD_BYTES
+        and zlib.crc32(value[_BODY:]) == int.from_bytes(value[3:_BODY], "big")
+    ):
+        return _NUMBERS.unpack_from(value, _NUMBERS_AT)
+    return None
 
 
 def intact(value: bytes) -> bool:
     """Whether the checksum of a record is right."""
     return zlib.crc32(memoryview(value)[_BODY:]) == int.from_bytes(value[3:_BODY], "big")
-
-
-def begins_entries(value: bytes, at: int) -> bool:
-    """Whether an array that is not empty begins there; `read_entries` judges the rest."""
-    return b"\x80" < value[at : at + 1] < b"\xa0"
 
 
 def entries_at(owner: bytes) -> int:
@@ -242,7 +241,7 @@ def _read_owner(value: bytes, where: str) -> tuple[str, bool, int]:
 
 def _entries(entries: bytes, kind: int, where: str) -> bytes:
     if kind == _EVENTS:
-        if not begins_entries(entries, 0):
+        if not b"\x80" < entries[:1] < b"\xa0":
             refuse(where, "events without entries")
         return entries
     if entries == _NO_ENTRIES:
@@ -261,8 +260,13 @@ def refuse(where: str, reason: str) -> NoReturn:
 def _not_a_record(value: bytes | None, where: str) -> StoredDataError:
     if value is None:
         return CorruptRecord(f"{where}: a record without a value; journal topics must not be compacted")
-    if len(value) >= 2 and value[0] >> 5 == _ARRAY and 0 < value[1] < 24 and value[1] != _VERSION:
-        # an array that begins with a small integer
+    if (
+        len(value) >= 2
+        and value[0] >> 5 == _ARRAY
+        and 0 < value[1] < 24
+        and value[1] != _VERSION
+        and value[2:3].ljust(1, b"\x00")[0] >> 5 != _TEXT
+    ):  # an array that begins with a small integer; with a text after it, it is a published event (`event_format`)
         return UnsupportedEnvelope(
             f"{where}: record format {value[1]}, but this release of kafka-persist reads format {_VERSION}: use the release "
             "that wrote it, or upgrade"

@@ -144,7 +144,8 @@ class KnownLog:
         self.chain = self._chain_at(hint)
 
     def _chain_at(self, head: Head) -> Chain:
-        return Chain(self.chain.persistence_id, head, head.offset + 1, oldest=head.highest + 1)
+        name, shared = self.chain.persistence_id, self.chain.shared
+        return Chain(name, head, head.offset + 1, oldest=head.highest + 1, shared=shared)
 
     def start_of_replay(self, low: int) -> Chain:
         """Where judging may begin for a replay from number `low` on."""

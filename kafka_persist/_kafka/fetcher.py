@@ -134,12 +134,21 @@ class Fetcher:
     async def turn(self, seconds: float = TICK_SECONDS) -> None:
         """Take what has come, and wait for something if that is nothing."""
         assigned_again: set[Fetch] = set()
-        for message in await self._waiting.poll(self._consume, seconds):
+        messages = await self._waiting.poll(self._consume, seconds)
+        place = 0
+        while place < len(messages):
+            message = messages[place]
             fetch = self._fetches.get((message.topic(), message.partition()))  # type: ignore[arg-type]  # None finds nothing
             # What else this slice has of a stretch that was assigned again comes from where it was assigned before: to take
             # it for the continuation would skip records.
-            if fetch is not None and fetch not in assigned_again and self._deliver(fetch, message):
-                assigned_again.add(fetch)
+            if fetch is None or fetch in assigned_again:
+                place += 1
+                continue
+            place, begin = fetch.take_run(messages, place), place
+            if place == begin:
+                place += 1
+                if self._deliver(fetch, message):
+                    assigned_again.add(fetch)
 
     def _consume(self, seconds: float) -> list[Message]:
         return self._consumer.consume(SLICE, seconds)

@@ -17,6 +17,7 @@ from kafka_persist._core.envelope import (
     encode_envelope,
     join_entries,
 )
+from kafka_persist._core.event_format import event_prefix, event_value
 from kafka_persist._core.header import encode_owner
 from kafka_persist.errors import CorruptRecord, SerializationError, UnsupportedEnvelope
 from kafka_persist.model import MAX_SEQUENCE_NR
@@ -219,6 +220,7 @@ def test_a_claim_with_a_first_number_is_corrupt():
         b"\xa0",
         sealed(),
         sealed(b"\x58\x69"),
+        event_value(event_prefix("account-1"), cbor2.dumps([1, 0, "", 0, "x"])),
     ],
 )
 def test_another_programs_record_is_corrupt(value):

@@ -116,7 +116,7 @@ def test_records_in_a_row_are_not_decoded():
 def test_a_log_of_the_other_layout_is_foreign(shared):
     """A shared log that bears the name of an id is not that id's own log, and the other way round."""
     envelope = rule.claim_envelope(Chain("id"), WRITERS[0])._replace(shared=not shared)
-    follower = Follower(Chain("id"), shared=shared)
+    follower = Follower(Chain("id", shared=shared))
     with pytest.raises(ForeignEvent, match="layout"):
         follower.take(0, envelope, 0, "log")
 

@@ -23,7 +23,7 @@ async def written(journal, writer):
     return journal
 
 
-@pytest.mark.parametrize("value", [None, b"", b"garbage", b"\x8a\x01\x44aaaarest", b"\xff" * 50])
+@pytest.mark.parametrize("value", [None, b"", b"garbage", b"\x85\x02\x44aaaarest", b"\xff" * 50])
 async def test_a_record_that_is_none_fails_its_id_with_topic_and_offset(kafka, written, writer, value, read_numbers):
     offset = kafka.produce(writer.persistence_id, value)
     with pytest.raises(CorruptRecord, match=f"{offset}"):

@@ -1,0 +1,298 @@
+"""The index of a shared log: its ids and their runs, as a fold of the records that count. Pure; where it is kept is a `Table`'s.
+
+`Index.take` is told each record that counts, in order, and gives the same whether a reader began at the log's first
+record or where the log was cut: a run whose numbers were used already was *carried* over a cut, and replaces itself.
+
+What a reader that began at a cut has is complete if a marker later in the log counts as many ids and runs as the reader
+has: it cannot have others than those that exist, so having as many is having all.
+"""
+
+from __future__ import annotations
+
+import abc
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final, NamedTuple
+
+from ..errors import CorruptRecord, JournalHeadLost, printable
+from .chain import Head
+from .items import Item, Marker, Run, State
+
+
+class IdState(NamedTuple):
+    """What the index says of an id.
+
+    Attributes:
+        highest: its highest sequence number.
+        floor: its events up to this number are deleted.
+        offset: where its floor was last written; -1 if that never happened. (What its highest number is, its runs say.)
+    """
+
+    highest: int = 0
+    floor: int = 0
+    offset: int = -1
+
+
+UNKNOWN: Final = IdState()
+"""The state of an id that has never been written."""
+
+
+class StoredRun(NamedTuple):
+    """A run as the index keeps it.
+
+    Attributes:
+        first: sequence number of its first event.
+        last: of its last one.
+        offset: the record that holds it, the newest one where it was carried.
+        writer: 16 bytes.
+        entries: its events, encoded.
+    """
+
+    first: int
+    last: int
+    offset: int
+    writer: bytes
+    entries: bytes
+
+
+class Counts(NamedTuple):
+    """How much a log has.
+
+    Attributes:
+        ids: that were ever written.
+        runs: with events that are not deleted.
+    """
+
+    ids: int = 0
+    runs: int = 0
+
+
+class Table(abc.ABC):
+    """Keeps an index. A reader of it sees what was put before, committed or not."""
+
+    @abc.abstractmethod
+    def state(self, persistence_id: str) -> IdState:
+        """An id's state; `UNKNOWN` if it was never written."""
+
+    @abc.abstractmethod
+    def put_state(self, persistence_id: str, state: IdState) -> None:
+        """Set an id's state."""
+
+    @abc.abstractmethod
+    def has_run(self, persistence_id: str, first: int) -> bool:
+        """Whether a run of an id that begins with this number is there."""
+
+    @abc.abstractmethod
+    def put_run(self, persistence_id: str, run: StoredRun) -> None:
+        """Add a run, or replace the one that begins with the same number."""
+
+    @abc.abstractmethod
+    def drop_runs(self, persistence_id: str, floor: int) -> int:
+        """Remove the runs without an event above `floor`; how many there were."""
+
+    @abc.abstractmethod
+    def runs(self, persistence_id: str, low: int, limit: int) -> Sequence[StoredRun]:
+        """The first `limit` runs that have an event with number `low` or above, ascending."""
+
+    @abc.abstractmethod
+    def ids(self, after: str, limit: int) -> Sequence[str]:
+        """The first `limit` ids behind `after`, in an order of the table's own; "" begins."""
+
+    @abc.abstractmethod
+    def head(self) -> tuple[Head, Counts, bool] | None:
+        """What was saved last; None in an empty table."""
+
+    @abc.abstractmethod
+    def save(self, head: Head, counts: Counts, *, complete: bool) -> None:
+        """Note what the table stands for; kept with it, or not at all."""
+
+    @abc.abstractmethod
+    def clear(self) -> None:
+        """Remove everything."""
+
+
+class Index:
+    """The ids of a shared log."""
+
+    def __init__(self, table: Table) -> None:
+        self.table = table
+        saved = table.head()
+        self.head, self.counts, self.complete = (Head(), Counts(), True) if saved is None else saved
+
+    def __repr__(self) -> str:
+        return f"<Index of {self.counts.ids} ids, {self.counts.runs} runs, at offset {self.head.offset}>"
+
+    def clear(self) -> None:
+        """Begin anew: nothing is known."""
+        self.table.clear()
+        self.head, self.counts, self.complete = Head(), Counts(), True
+
+    def begin_at_cut(self) -> None:
+        """The log's older part was cut off: nothing is certain before a marker says that all is there."""
+        self.complete = False
+
+    def take(self, head: Head, items: Iterable[Item], where: str) -> None:
+        """Take a record that counts into account; one that was taken before is left alone.
+
+        Args:
+            head: of the log, when the record counts.
+            items: what stands in it.
+            where: names the record in messages.
+
+        Raises:
+            CorruptRecord: the items contradict what came before.
+            JournalHeadLost: the log was cut though not everything before the cut was carried over it.
+        """
+        if head.offset <= self.head.offset:
+            return
+        for item in items:
+            match item:
+                case Run():
+                    self._take_run(item, head.offset, where)
+                case State():
+                    self._take_state(item, head.offset, where)
+                case Marker():
+                    self._take_marker(item, where)
+        self.head = head
+
+    def save(self) -> None:
+        """Have the table note what it stands for."""
+        self.table.save(self.head, self.counts, complete=self.complete)
+
+    def check_complete(self, where: str) -> None:
+        """Refuse what was read to the end of a log that was cut if no marker said that it is all.
+
+        Raises:
+            JournalHeadLost: it is not.
+        """
+        if not self.complete:
+            raise JournalHeadLost(
+                f"{where} was cut, and no later record says that what was cut off had been carried over: retention or a foreign "
+                "deletion removed ids or events of it. Restore the topic from a copy"
+            )
+
+    def runs(self, persistence_id: str, low: int, high: int, slice_of: int = 64) -> Iterator[StoredRun]:
+        """The runs of an id with events from `low` to `high`; more may come while they are taken."""
+        while low <= high:
+            found = self.table.runs(persistence_id, low, slice_of)
+            for run in found:
+                if run.first > high:
+                    return
+                yield run
+            if len(found) < slice_of:
+                return
+            low = found[-1].last + 1
+
+    # --- items ---------------------------------------------------------------------------------------------------
+
+    def _take_run(self, run: Run, offset: int, where: str) -> None:
+        name, writer, first, last, entries = run
+        before = self.table.state(name)
+        if first <= before.highest < last:
+            raise CorruptRecord(
+                f"{where}: events {first} to {last} of {printable(name)} overlap with what was stored before, up to "
+                f"{before.highest}: somebody else writes to this topic"
+            )
+        self.table.put_state(name, IdState(max(before.highest, last), before.floor, before.offset))
+        new_run = last > before.floor and not (first <= before.highest and self.table.has_run(name, first))
+        if last > before.floor:
+            self.table.put_run(name, StoredRun(first, last, offset, writer, entries))
+        self.counts = Counts(self.counts.ids + (before is UNKNOWN), self.counts.runs + new_run)
+
+    def _take_state(self, state: State, offset: int, where: str) -> None:
+        name, highest, floor = state
+        before = self.table.state(name)
+        if highest < before.highest or floor < before.floor:
+            raise CorruptRecord(
+                f"{where}: {printable(name)} has numbers up to {before.highest} and is deleted up to {before.floor}, but the "
+                f"record says {highest} and {floor}: somebody else writes to this topic"
+            )
+        self.table.put_state(name, IdState(highest, floor, offset))
+        dropped = self.table.drop_runs(name, floor) if floor > before.floor else 0
+        self.counts = Counts(self.counts.ids + (before is UNKNOWN), self.counts.runs - dropped)
+
+    def _take_marker(self, marker: Marker, where: str) -> None:
+        if tuple(marker) == tuple(self.counts):
+            self.complete = True
+        elif self.complete:
+            raise CorruptRecord(
+                f"{where}: the log has {self.counts.ids} ids and {self.counts.runs} runs of events here, but the record counts "
+                f"{marker.ids} and {marker.runs}: records are missing, or somebody else writes to this topic"
+            )
+        else:
+            raise JournalHeadLost(
+                f"{where}: {marker.ids} ids and {marker.runs} runs of events should be here, but the log that was cut has "
+                f"{self.counts.ids} and {self.counts.runs}: retention or a foreign deletion removed some. Restore the topic "
+                "from a copy"
+            )
+
+
+class MemoryTable(Table):
+    """An index in memory: what a process without a directory has, which reads its logs from their start."""
+
+    def __init__(self) -> None:
+        self._states: dict[str, IdState] = {}
+        self._runs: dict[str, dict[int, StoredRun]] = {}
+        self._order: list[str] = []
+        self._places: dict[str, int] = {}
+
+    def state(self, persistence_id: str) -> IdState:
+        """See `Table.state`."""
+        return self._states.get(persistence_id, UNKNOWN)
+
+    def put_state(self, persistence_id: str, state: IdState) -> None:
+        """See `Table.put_state`."""
+        if persistence_id not in self._states:
+            self._places[persistence_id] = len(self._order)
+            self._order.append(persistence_id)
+        self._states[persistence_id] = state
+
+    def has_run(self, persistence_id: str, first: int) -> bool:
+        """See `Table.has_run`."""
+        return first in self._runs.get(persistence_id, ())
+
+    def put_run(self, persistence_id: str, run: StoredRun) -> None:
+        """See `Table.put_run`; runs that come out of order were carried, which is rare."""
+        runs = self._runs.setdefault(persistence_id, {})
+        late = run.first not in runs and bool(runs) and run.first < next(reversed(runs))
+        runs[run.first] = run
+        if late:
+            self._runs[persistence_id] = dict(sorted(runs.items()))
+
+    def drop_runs(self, persistence_id: str, floor: int) -> int:
+        """See `Table.drop_runs`."""
+        runs = self._runs.get(persistence_id, {})
+        gone = [first for first, run in runs.items() if run.last <= floor]
+        for first in gone:
+            del runs[first]
+        return len(gone)
+
+    def runs(self, persistence_id: str, low: int, limit: int) -> Sequence[StoredRun]:
+        """See `Table.runs`."""
+        runs = self._runs.get(persistence_id, {})
+        if low <= 1:
+            found = (
+                list(runs.values())
+                if len(runs) <= limit
+                else [run for _, run in zip(range(limit), runs.values(), strict=False)]
+            )
+            return found
+        return [run for run in runs.values() if run.last >= low][:limit]
+
+    def ids(self, after: str, limit: int) -> Sequence[str]:
+        """See `Table.ids`."""
+        place = self._places[after] + 1 if after else 0
+        return self._order[place : place + limit]
+
+    def head(self) -> None:
+        """Nothing is kept."""
+
+    def save(self, head: Head, counts: Counts, *, complete: bool) -> None:
+        """Nothing is kept."""
+
+    def clear(self) -> None:
+        """See `Table.clear`."""
+        self._states.clear()
+        self._runs.clear()
+        self._order.clear()
+        self._places.clear()
