@@ -64,10 +64,14 @@ class Operations:
 
 @attrs.define
 class Actor:
-    """Runs operations on one journal; the subject's and the model's actor do the same with the same names."""
+    """Runs operations on one journal; the subject's and the model's actor do the same with the same names.
+
+    A writer lives as long as its store: whoever opens the store again claims again, as every entity does.
+    """
 
     names: dict[str, str]
     bad: object
+    claimed: set[str] = attrs.field(factory=set)
     writers: dict[str, list[uuid.UUID]] = attrs.field(factory=lambda: {name: [] for name in IDS})
 
     async def run(self, journal: Journal, operation: Operation) -> object:
@@ -80,11 +84,12 @@ class Actor:
             return type(error).__name__
 
     async def _writer(self, journal: Journal, name: str) -> uuid.UUID:
-        if not self.writers[name]:
+        if name not in self.claimed:
             await self._claim(journal, name)
         return self.writers[name][-1]
 
     async def _claim(self, journal: Journal, name: str) -> object:
+        self.claimed.add(name)
         self.writers[name].append(uuid.uuid4())
         return await journal.claim(self.names[name], self.writers[name][-1])
 
@@ -158,6 +163,8 @@ async def check_against_model(subject: JournalSubject, operations: list[Operatio
     lives[-1] += last
     async with open_memory_journal(MemoryBackend()) as specification:
         for number, life in enumerate(lives, 1):
+            ours.claimed.clear()
+            model.claimed.clear()
             async with subject.open() as journal:
                 for operation in life:
                     expected = await model.run(specification, operation)

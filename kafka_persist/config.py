@@ -11,7 +11,7 @@ from importlib import resources
 
 from ._config.journal import JournalConfig
 from ._config.loading import load
-from ._config.parts import EventProducerConfig, PublishingMode, TopicsConfig, ZookeeperConfig
+from ._config.parts import EventProducerConfig, Layout, PublishingMode, SharedConfig, TopicsConfig, ZookeeperConfig
 from ._config.root import Config
 from ._config.secrets import Secret
 from ._config.snapshots import SnapshotStoreConfig
@@ -22,8 +22,10 @@ __all__ = [
     "Config",
     "EventProducerConfig",
     "JournalConfig",
+    "Layout",
     "PublishingMode",
     "Secret",
+    "SharedConfig",
     "SnapshotStoreConfig",
     "StoreConfig",
     "TopicsConfig",
@@ -35,6 +37,7 @@ __all__ = [
 for _class in (
     Config,
     EventProducerConfig,
+    SharedConfig,
     JournalConfig,
     PublishingMode,
     Secret,

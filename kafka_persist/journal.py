@@ -15,6 +15,7 @@ from uuid import UUID
 
 import trio
 
+from ._config.parts import EMPTY_MAPPER
 from ._core.chain import Chain, Head
 from ._journal import bookmark as bookmarks
 from ._journal.changes import claim, delete_to
@@ -22,6 +23,7 @@ from ._journal.deadlines import Deadlines
 from ._journal.encoding import Encoder
 from ._journal.gate import Gate
 from ._journal.idlog import IdLog
+from ._journal.interface import KafkaJournal
 from ._journal.known import Tools
 from ._journal.layout import TopicPerId
 from ._journal.listing import has_events, listed
@@ -32,11 +34,13 @@ from ._lifecycle import Background, background, require_trio
 from ._publishing.collision import Collisions
 from ._publishing.sweep import Failures, each_stored_id
 from ._publishing.wiring import NoSink, Publishing, make_desk, make_mapping
-from .abc import Capability, Journal, ReplayChannel
+from ._shared.store import SharedJournal
+from .abc import Capability, ReplayChannel
 from .config import JournalConfig
 from .driver import Driver
 from .errors import (
     BrokerError,
+    ConfigError,
     CorruptRecord,
     StoreClosed,
     TopicMissing,
@@ -115,7 +119,7 @@ async def open_journal_on(
     """
     config = config or JournalConfig()
     async with background("the journal") as tasks:
-        journal = KafkaJournal(driver, config, serializer or default_serializer(), tasks, publishing)
+        journal = _make(driver, config, serializer or default_serializer(), tasks, publishing)
         if config.event_producer.publish_pending:
             tasks.spawn(journal.sweep_at_start)
         try:
@@ -124,8 +128,24 @@ async def open_journal_on(
             await journal.close()  # noqa: ASYNC102 - closing is bounded or shields itself
 
 
-class KafkaJournal(Journal):
-    """A journal over a `Driver`; opened by `open_journal`."""
+def _make(
+    driver: Driver, config: JournalConfig, serializer: Serializer, tasks: Background, publishing: Publishing | None
+) -> KafkaJournal:
+    if config.layout == "topic-per-id":
+        return TopicPerIdJournal(driver, config, serializer, tasks, publishing)
+    if publishing is not None and not publishing.mapping.empty:
+        raise ConfigError(
+            "the shared layout does not publish events yet: set kafka-journal.event.producer.topic.mapper.class to "
+            f'"{EMPTY_MAPPER}", or use layout = "topic-per-id"'
+        )
+    return SharedJournal(driver, config, serializer, tasks)
+
+
+KafkaJournal.__module__ = __name__  # where users find it: in tracebacks and in the documentation
+
+
+class TopicPerIdJournal(KafkaJournal):
+    """A journal over a `Driver`, with a topic for each id."""
 
     def __init__(
         self,
@@ -191,12 +211,7 @@ class KafkaJournal(Journal):
     # --- writing -------------------------------------------------------------------------------------------------
 
     async def prepare(self, persistence_ids: Iterable[str]) -> None:
-        """Create the topics of many ids in one batch, ahead of their first claims.
-
-        Raises:
-            TopicSettingsRefused: an existing topic has settings that lose data.
-            BrokerError: not all were created; calling again goes on.
-        """
+        """See `KafkaJournal.prepare`."""
         self._check_open()
         specs = [self._layout.spec_of(self._layout.log_of(check_persistence_id(name))) for name in persistence_ids]
         await self._driver.ensure_topics(specs)
@@ -362,29 +377,14 @@ class KafkaJournal(Journal):
     # --- publishing ----------------------------------------------------------------------------------------------
 
     async def publish_pending(self, persistence_ids: Iterable[str] | None = None) -> PendingReport:
-        """Publish the events that dead processes stored and did not publish.
-
-        An id that is claimed again publishes what it lacks by itself; this is for the others. An event may be published
-        twice if its own process is still at it.
-
-        Args:
-            persistence_ids: which ids; by default all of the journal, found by their topics. Each one's log is read.
-
-        Raises:
-            SweepIncomplete: some ids could not be published, or not be read; all others are. Its `failures` say which and why.
-            PublicationPending, StoredDataError, BrokerError: the same for a single id that was asked for.
-            UnsupportedOperation: this journal publishes nothing, or its driver cannot list topics.
-        """
+        """See `KafkaJournal.publish_pending`."""
         self._check_open()
         return await self._desk.publish_pending(persistence_ids)
 
     # --- life ----------------------------------------------------------------------------------------------------
 
     async def close(self) -> None:
-        """Refuse new calls, wait for the writes under way, then for their publication; idempotent.
-
-        Each of the two takes at most ``config.delivery_timeout``.
-        """
+        """See `KafkaJournal.close`."""
         self._closed = True
         with trio.move_on_after(self._config.delivery_timeout):  # noqa: ASYNC912 - nothing busy: nothing to cancel
             for idlog in self._ids.busy():

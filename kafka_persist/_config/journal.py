@@ -19,8 +19,8 @@ from ..limits import (
 )
 from ..naming import DEFAULT_SNAPSHOT_PREFIX, collision_key, topic_name
 from .clients import merge
-from .fields import short_text, topic_prefix, whole, wrong
-from .parts import EventProducerConfig
+from .fields import one_of, short_text, topic_prefix, whole, wrong
+from .parts import LAYOUTS, EventProducerConfig, Layout, SharedConfig
 from .stores import StoreConfig
 
 TRANSACTION_TIMEOUT_MS: Final = 10_000
@@ -45,6 +45,8 @@ class JournalConfig(StoreConfig):
         max_cached_ids: ids whose place in the log is remembered after use.
         host_name: what claims say about the host, for the error of a writer that lost its id to another process:
             "auto" is the host's own name, "" tells nothing.
+        layout: "topic-per-id" (an id has a topic of its own) or "shared" (a fixed number of logs holds all ids).
+        shared: the shared layout's logs.
         event_producer: publishing to user-defined topics.
     """
 
@@ -61,6 +63,8 @@ class JournalConfig(StoreConfig):
     replay_batch_bytes: int = attrs.field(default=MIB, validator=whole(1024, MAX_SIZE_SETTING))
     max_cached_ids: int = attrs.field(default=100_000, validator=whole(1))
     host_name: str = attrs.field(default="auto", validator=short_text(MAX_HOST_NAME_LENGTH))
+    layout: Layout = attrs.field(default="topic-per-id", validator=one_of(LAYOUTS))
+    shared: SharedConfig = attrs.field(factory=SharedConfig, validator=attrs.validators.instance_of(SharedConfig))
     event_producer: EventProducerConfig = attrs.field(
         factory=EventProducerConfig, validator=attrs.validators.instance_of(EventProducerConfig)
     )
@@ -80,6 +84,11 @@ class JournalConfig(StoreConfig):
                 "prefix",
                 f"must not begin with the prefix of snapshot topics, {self.snapshot_prefix!r}; it is {self.prefix!r}",
             )
+
+    @property
+    def shared_topic(self) -> str:
+        """The topic of the shared layout."""
+        return f"{self.prefix}{self.shared.topic}"
 
     def topic_name(self, persistence_id: str) -> str:
         """Return the journal topic of `persistence_id` (see `kafka_persist.naming.topic_name`)."""

@@ -13,7 +13,7 @@ from typing import Any, Final
 import attrs
 
 from .journal import JournalConfig
-from .parts import EventProducerConfig, TopicsConfig, ZookeeperConfig
+from .parts import EventProducerConfig, SharedConfig, TopicsConfig, ZookeeperConfig
 from .snapshots import SnapshotStoreConfig
 
 JOURNAL: Final = "kafka-journal"
@@ -24,6 +24,7 @@ SECTIONS: Final[Mapping[str, type[Any]]] = {
     JOURNAL: JournalConfig,
     f"{JOURNAL}.topics": TopicsConfig,
     f"{JOURNAL}.event.producer": EventProducerConfig,
+    f"{JOURNAL}.shared": SharedConfig,
     f"{JOURNAL}.zookeeper": ZookeeperConfig,
     SNAPSHOT_STORE: SnapshotStoreConfig,
     f"{SNAPSHOT_STORE}.topics": TopicsConfig,
@@ -53,7 +54,7 @@ _ORIGINAL_NAMES = {
     "connection_timeout": "connection.timeout.ms",
     "sync_time": "sync.time.ms",
 }
-_NOT_KEYS = {"snapshot_prefix", "topics", "event_producer", "zookeeper"}
+_NOT_KEYS = {"snapshot_prefix", "topics", "event_producer", "shared", "zookeeper"}
 
 
 @attrs.frozen(kw_only=True)

@@ -17,6 +17,10 @@ from .secrets import Properties, Settings
 PublishingMode: TypeAlias = Literal["at-least-once", "exactly-once", "fire-and-forget"]
 """How safely events reach user-defined topics."""
 
+Layout: TypeAlias = Literal["topic-per-id", "shared"]
+"""Which logs hold the ids."""
+
+LAYOUTS: Final = ("topic-per-id", "shared")
 MODES: Final = ("at-least-once", "exactly-once", "fire-and-forget")
 DEFAULT_MAPPER: Final = "kafka_persist.publishing:DefaultEventTopicMapper"
 EMPTY_MAPPER: Final = "kafka_persist.publishing:EmptyEventTopicMapper"
@@ -102,6 +106,11 @@ def _not_zero(instance: object, attribute: attrs.Attribute[Any], value: Any) -> 
         raise wrong(instance, attribute.name, "must be at least 1, or -1 for the broker's default, not 0")
 
 
+def _not_empty(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if not value:
+        raise wrong(instance, attribute.name, "must not be empty")
+
+
 def _hosts(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
     if value is not None and (not isinstance(value, str) or not value.strip()):
         raise wrong(instance, attribute.name, f"must be host:port[,host:port...][/path], not {shown(value)}")
@@ -127,6 +136,19 @@ class TopicsConfig:
     retention_ms: int = attrs.field(default=-1, validator=whole(-1))
     segment_index_bytes: int = attrs.field(default=102_400, validator=whole(1024, MAX_SIZE_SETTING))
     settings: Mapping[str, str] = attrs.field(factory=Settings, converter=_settings, validator=_topic_settings)
+
+
+@attrs.frozen(kw_only=True)
+class SharedConfig:
+    """The shared layout: a fixed number of logs holds all ids.
+
+    Attributes:
+        topic: the topic whose partitions are the logs; the journal's prefix is put before it.
+        partitions: how many logs. An id's log follows from it, so it is fixed when the topic is created.
+    """
+
+    topic: str = attrs.field(default="journal", validator=[topic_prefix, _not_empty])
+    partitions: int = attrs.field(default=16, validator=whole(1, 10_000))
 
 
 @attrs.frozen(kw_only=True)

@@ -118,42 +118,44 @@ class Index:
         self.table = table
         saved = table.head()
         self.head, self.counts, self.complete = (Head(), Counts(), True) if saved is None else saved
+        self.offset: int = self.head.offset
+        """The last record that was taken: at times ahead of `head`, which a reader sets when it has read to the end."""
 
     def __repr__(self) -> str:
-        return f"<Index of {self.counts.ids} ids, {self.counts.runs} runs, at offset {self.head.offset}>"
+        return f"<Index of {self.counts.ids} ids, {self.counts.runs} runs, at offset {self.offset}>"
 
     def clear(self) -> None:
         """Begin anew: nothing is known."""
         self.table.clear()
-        self.head, self.counts, self.complete = Head(), Counts(), True
+        self.head, self.counts, self.complete, self.offset = Head(), Counts(), True, -1
 
     def begin_at_cut(self) -> None:
         """The log's older part was cut off: nothing is certain before a marker says that all is there."""
         self.complete = False
 
-    def take(self, head: Head, items: Iterable[Item], where: str) -> None:
+    def take(self, offset: int, items: Iterable[Item], where: str) -> None:
         """Take a record that counts into account; one that was taken before is left alone.
 
         Args:
-            head: of the log, when the record counts.
-            items: what stands in it.
+            offset: the record's.
+            items: what stands in it; none for a claim.
             where: names the record in messages.
 
         Raises:
             CorruptRecord: the items contradict what came before.
             JournalHeadLost: the log was cut though not everything before the cut was carried over it.
         """
-        if head.offset <= self.head.offset:
+        if offset <= self.offset:
             return
         for item in items:
             match item:
                 case Run():
-                    self._take_run(item, head.offset, where)
+                    self._take_run(item, offset, where)
                 case State():
-                    self._take_state(item, head.offset, where)
+                    self._take_state(item, offset, where)
                 case Marker():
                     self._take_marker(item, where)
-        self.head = head
+        self.offset = offset
 
     def save(self) -> None:
         """Have the table note what it stands for."""
@@ -271,12 +273,7 @@ class MemoryTable(Table):
         """See `Table.runs`."""
         runs = self._runs.get(persistence_id, {})
         if low <= 1:
-            found = (
-                list(runs.values())
-                if len(runs) <= limit
-                else [run for _, run in zip(range(limit), runs.values(), strict=False)]
-            )
-            return found
+            return list(itertools.islice(runs.values(), limit))
         return [run for run in runs.values() if run.last >= low][:limit]
 
     def ids(self, after: str, limit: int) -> Sequence[str]:

@@ -31,13 +31,13 @@ class Batch:
 
     Args:
         count: how many atomic writes the call has.
-        ids: where the logs are.
+        ids: where the logs are; None where they are never forgotten.
         seconds: how long the call may take.
     """
 
     __slots__ = ("_ids", "_logs", "_pending", "_seconds", "_task", "deadline", "entered", "items", "results", "size")
 
-    def __init__(self, count: int, ids: Registry, seconds: float) -> None:
+    def __init__(self, count: int, ids: Registry | None, seconds: float) -> None:
         self.results: list[Result] = [None] * count
         self.items: list[Item] = []
         self.size = 0
@@ -55,12 +55,13 @@ class Batch:
         """The id's log, the same one for the whole call."""
         found = self._logs.get(persistence_id)
         if found is None:
+            assert self._ids is not None
             found = self._logs[persistence_id] = self._ids.take(persistence_id)
         return found
 
     def close(self) -> None:
         """Let go of the logs."""
-        while self._logs:
+        while self._logs and self._ids is not None:
             self._ids.give_back(self._logs.popitem()[1])
 
     # --- time ----------------------------------------------------------------------------------------------------

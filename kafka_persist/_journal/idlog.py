@@ -263,19 +263,30 @@ class IdLog(KnownLog):
             if not item.withdrawn and now > item.batch.send_by:
                 item.withdrawn = True
                 item.settle(item.batch.too_late(self.chain.persistence_id))
-            if not item.withdrawn:
-                if taken and (item.alone or taken[0].alone or item.size > room or item.writer != taken[0].writer):
+            if item.withdrawn:
+                self._dropped(item)
+            else:
+                if taken and (
+                    item.alone or taken[0].alone or item.size > room or not self._belong_together(item, taken[0])
+                ):
                     break
                 room -= item.size
                 taken.append(item)
             self._queue.popleft()
         return taken
 
+    def _belong_together(self, one: Item, other: Item) -> bool:
+        """Whether two writes may stand in one record."""
+        return one.writer == other.writer
+
+    def _dropped(self, item: Item) -> None:
+        """A write will not go out: it was withdrawn before its turn."""
+
     def _send(self, items: Sequence[Item]) -> bool:
         """Submit one record; False if its writer may not write (its calls then know)."""
         if (refusal := self.refusal(items[0].writer) or self._overtaken(items[0].first)) is not None:
             for item in items:
-                item.settle(_copy(refusal))
+                item.settle(twin(refusal))
             return False
         entries = join_entries([entry for item in items for entry in item.entries])
         envelope = rule.events_envelope(self.chain, items[-1].last, entries, self._mark_of(items))
@@ -299,7 +310,7 @@ class IdLog(KnownLog):
         """Delivery report: the usual case here, everything else in a task that may read the log."""
         if ack.fate is Fate.STORED and rule.verdict(self.chain, ack.offset) is Verdict.COUNTS:
             assert ack.offset is not None
-            self.chain = rule.advance(self.chain, ack.offset, sent.envelope)
+            self.advance(ack.offset, sent)
             self._finish(sent.items, None)
         elif not self.tools.spawn(self._resolve, sent, ack):
             self._finish(sent.items, self._unknown(CLOSED_TOO_EARLY))
@@ -315,7 +326,7 @@ class IdLog(KnownLog):
     def _finish(self, items: Sequence[Item], result: Result) -> None:
         self._busy, self._in_flight = False, 0
         for item in items:
-            item.settle(_copy(result))
+            item.settle(twin(result))
         self._pump()
         if result is None and self.tools.on_stored is not None:
             self.tools.on_stored(self, items)
@@ -377,11 +388,11 @@ class IdLog(KnownLog):
         return error.about(self.chain.persistence_id, self.log.topic)
 
 
-def _copy(result: Result) -> Result:
+def twin(result: Result) -> Result:
     """An exception of its own for each waiting call: one object raised in several tasks mixes their tracebacks."""
     if not isinstance(result, PersistenceError):
         return result
-    twin = copy.copy(result)
-    twin.__cause__ = result.__cause__
-    twin.__traceback__ = None
-    return twin
+    other = copy.copy(result)
+    other.__cause__ = result.__cause__
+    other.__traceback__ = None
+    return other

@@ -62,6 +62,10 @@ class Tools:
         """A key that no other record has: what tells an own record from others."""
         return self._prefix + next(self._numbers).to_bytes(8, "big")
 
+    def is_own_key(self, key: bytes | None) -> bool:
+        """Whether a record's key was made by `new_key` of this journal."""
+        return key is not None and key.startswith(self._prefix)
+
 
 @attrs.frozen
 class Sent:
@@ -200,7 +204,7 @@ class KnownLog:
         match rule.verdict(self.chain, ack.offset):
             case Verdict.COUNTS:
                 assert ack.offset is not None
-                self.chain = rule.advance(self.chain, ack.offset, sent.envelope)
+                self.advance(ack.offset, sent)
                 return ack.offset
             case Verdict.TRUNCATED:
                 raise JournalTruncated(
@@ -210,6 +214,10 @@ class KnownLog:
                 ).about(self.chain.persistence_id, self.log.topic, ack.offset)
             case Verdict.GAP:
                 return await self._read_gap(sent, ack.offset)
+
+    def advance(self, offset: int, sent: Sent) -> None:
+        """An own record counts."""
+        self.chain = rule.advance(self.chain, offset, sent.envelope)
 
     async def _read_gap(self, sent: Sent, offset: int | None) -> int | None:
         found: list[int] = []

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import trio
 
-from kafka_persist import KafkaJournal
+from kafka_persist.journal import TopicPerIdJournal
 
-store = KafkaJournal.write
+store = TopicPerIdJournal.write
 
 
 async def write(journal, writes):
@@ -18,7 +18,7 @@ async def write(journal, writes):
     return await store(journal, writes)
 
 
-KafkaJournal.write = write
+TopicPerIdJournal.write = write
 examples = Path(__file__).parents[2] / "examples"
 sys.path.insert(0, str(examples))
 runpy.run_path(str(examples / "teller.py"), run_name="__main__")

@@ -1,0 +1,9 @@
+"""The shared layout: a fixed number of logs holds all ids, and a process owns a log while it writes to it.
+
+* `place`: which log holds which id.
+* `log`: one log with its index, and the queue in front of it: the waiting writes of all ids are the next record.
+* `pending`: an id's writes that are under way.
+* `shard`: who owns a log: claimed when somebody wants to write, looked at again before anybody is told what is stored.
+* `encoding`, `replay`: from writes to items of a record, and from the index to events.
+* `store`: the journal of all that.
+"""

@@ -1,0 +1,219 @@
+"""One shared log in this process: its head and its index, the queue in front of it, and the one record in flight.
+
+It is an `IdLog` whose record holds the waiting writes of many ids. The chain is the log's: the claim makes this process
+the owner of all its ids, and whoever wrote before is fenced. Within the owner an id's writers are compared here, when a
+write is accepted and again when it goes out: a claim of the id in between has replaced its writer.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from functools import partial
+from uuid import UUID
+
+import attrs
+
+from .._core import chain as rule
+from .._core.chain import Chain
+from .._core.entries import join_entries
+from .._core.envelope import encode_envelope
+from .._core.index import Index
+from .._core.items import Item as StoredItem
+from .._core.items import Run, State, decode_items, encode_item
+from .._journal.batch import Item, Result
+from .._journal.idlog import IdLog, twin
+from .._journal.known import Sent, Tools
+from .._journal.reading import Counted
+from ..driver import Log
+from ..errors import JournalTruncated, WriterFenced, printable
+from .pending import PendingIds
+
+_log = logging.getLogger("kafka_persist.journal")
+
+
+@attrs.define(eq=False)
+class SharedItem(Item):
+    """One atomic write, or one deletion, of one of the log's ids.
+
+    Attributes:
+        persistence_id: whose.
+        run: what a write stores; None for a deletion.
+        delete_to: what a deletion deletes.
+        stored: what stands in the record that is in flight.
+    """
+
+    persistence_id: str = ""
+    run: Run | None = None
+    delete_to: int = 0
+    stored: StoredItem | None = None
+
+
+class SharedLog(IdLog):
+    """A log of many ids.
+
+    Args:
+        name: what its records say of it.
+        log: where it is.
+        tools: the journal's.
+        index: what is known of its ids.
+        max_writers: how many ids may have a writer here.
+    """
+
+    __slots__ = ("_max_writers", "index", "owner", "pending", "writers")
+
+    def __init__(self, name: str, log: Log, tools: Tools, index: Index, max_writers: int) -> None:
+        super().__init__(name, log, tools)
+        self.chain = Chain(name, shared=True)
+        self.index = index
+        self.owner = b""
+        """As whom this process claimed the log last."""
+        self.writers: OrderedDict[str, bytes] = OrderedDict()
+        """The ids' writers, the one that claimed longest ago first."""
+        self.pending = PendingIds()
+        self._max_writers = max_writers
+
+    @property
+    def owned(self) -> bool:
+        """Whether this process holds the log, as far as it knows."""
+        return bool(self.owner) and self.chain.head.writer == self.owner and not self.failure
+
+    # --- reading -------------------------------------------------------------------------------------------------
+
+    async def _start_at_hint(self) -> None:
+        """Begin where the index ends, if the log still has the record that it stands for."""
+        if self.index.head.offset < 0:
+            return
+        self.hint = self.index.head
+        try:
+            await super()._start_at_hint()
+        except JournalTruncated as error:
+            _log.warning("%s: the index is of another history of this log, and is built anew: %s", self.log, error)
+            self.index.clear()
+
+    async def _read(self, chain: Chain, stop: int | None, on_counted: Callable[[Counted], None] | None) -> Chain:
+        def take(counted: Counted) -> None:
+            self._take_counted(counted)
+            if on_counted is not None:
+                on_counted(counted)
+
+        found = await super()._read(chain, stop, take)
+        self.index.head = found.head
+        self.index.check_complete(str(self.log))
+        self.index.save()
+        return found
+
+    def _take_counted(self, counted: Counted) -> None:
+        where = f"{self.log}@{counted.offset}"
+        if counted.envelope is not None and counted.envelope.prev_offset > self.index.offset:
+            self.index.begin_at_cut()
+        items: Sequence[StoredItem] = ()
+        if counted.first:
+            items = decode_items(counted.value, counted.start, counted.last - counted.first + 1, where)
+        self.index.take(counted.offset, items, where)
+
+    def advance(self, offset: int, sent: Sent) -> None:
+        """See `KnownLog.advance`; the index learns what is in the record."""
+        super().advance(offset, sent)
+        stored = [item.stored for item in sent.items if isinstance(item, SharedItem) and item.stored is not None]
+        self.index.take(offset, stored, f"{self.log}@{offset}")
+        self.index.head = self.chain.head
+        self.index.save()
+
+    # --- writers -------------------------------------------------------------------------------------------------
+
+    def set_writer(self, persistence_id: str, writer: bytes) -> None:
+        """Let `writer` write an id's events, and nobody else here."""
+        self.writers.pop(persistence_id, None)
+        self.writers[persistence_id] = writer
+        if len(self.writers) > self._max_writers:
+            self.writers.popitem(last=False)
+
+    def reserved_of(self, persistence_id: str) -> int:
+        """The highest sequence number of an id, waiting writes included."""
+        return max(self.pending.last(persistence_id), self.index.table.state(persistence_id).highest)
+
+    def item_refusal(self, item: SharedItem) -> WriterFenced | None:
+        """Why a write may not be stored, if it may not."""
+        if not self.owned:
+            refusal = self.refusal(self.owner)
+            assert refusal is not None
+            return refusal.about(item.persistence_id)
+        if item.run is None or self.writers.get(item.persistence_id) == item.writer:
+            return None
+        return WriterFenced(
+            f"the writer of {printable(item.persistence_id)} does not hold the id: "
+            f"{self._who_writes(item.persistence_id)}. Certainly not stored; open the entity again to go on"
+        ).about(item.persistence_id, self.log.topic, self.chain.head.offset)
+
+    def _who_writes(self, persistence_id: str) -> str:
+        writer = self.writers.get(persistence_id)
+        if writer is None:
+            return f"nobody has claimed it since this process took over {self.log}"
+        return f"this process has claimed it for another writer ({UUID(bytes=writer)})"
+
+    # --- writes --------------------------------------------------------------------------------------------------
+
+    def accept(self, items: Sequence[SharedItem]) -> None:
+        """Take writes and deletions that may be stored as things are now; they go out with what waits."""
+        for item in items:
+            self.pending.add(item.persistence_id, item.last)
+        self.enqueue(items)
+
+    def _belong_together(self, _one: Item, _other: Item) -> bool:
+        return True
+
+    def _dropped(self, item: Item) -> None:
+        assert isinstance(item, SharedItem)
+        self.pending.done(item.persistence_id)
+
+    def _send(self, items: Sequence[Item]) -> bool:
+        """Submit one record; False if none of the writes may be stored (their calls then know)."""
+        states: dict[str, tuple[int, int]] = {}
+        kept: list[SharedItem] = []
+        for item in items:
+            assert isinstance(item, SharedItem)
+            refusal = self.item_refusal(item) or self._prepare(item, states)
+            if refusal is None and item.stored is not None:
+                item.handed_over = True
+                kept.append(item)
+            else:
+                item.settle(twin(refusal))
+                self._dropped(item)
+        if not kept:
+            return False
+        entries = join_entries([entry for item in kept for entry in item.entries])
+        envelope = rule.events_envelope(self.chain, self.chain.head.highest + len(kept), entries)
+        self._busy = True
+        sent = Sent(self.tools.new_key(), envelope, kept)
+        self.tools.driver.submit(self.log, sent.key, encode_envelope(envelope), partial(self._on_ack, sent))
+        return True
+
+    def _prepare(self, item: SharedItem, states: dict[str, tuple[int, int]]) -> WriterFenced | None:
+        """Say what of an item stands in the record, behind the items of the same ids before it."""
+        name = item.persistence_id
+        if name not in states:
+            state = self.index.table.state(name)
+            states[name] = state.highest, state.floor
+        highest, floor = states[name]
+        if item.run is not None:
+            if item.run.first <= highest:
+                return WriterFenced(
+                    f"event {item.run.first} of {printable(name)} was written meanwhile by somebody with the same writer uuid. "
+                    "Certainly not stored; give each incarnation of an entity a uuid of its own"
+                ).about(name, self.log.topic)
+            item.stored = item.run
+            states[name] = item.run.last, floor
+            return None
+        wanted = min(item.delete_to, highest)
+        item.stored = State(name, highest, wanted) if wanted > floor else None
+        if item.stored is not None:
+            item.entries = [encode_item(item.stored)]
+            states[name] = highest, wanted
+        return None
+
+    def _finish(self, items: Sequence[Item], result: Result) -> None:
+        for item in items:
+            self._dropped(item)
+        super()._finish(items, result)

@@ -1,0 +1,40 @@
+"""Which log holds which id: the same rule as Java's producer has for keys, so that other programs can follow it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ..driver import Log
+
+_MASK: Final = 0xFFFFFFFF
+_M: Final = 0x5BD1E995
+_SEED: Final = 0x9747B28C
+
+
+def murmur2(data: bytes) -> int:
+    """Kafka's hash of a key: MurmurHash2 with its seed, as an unsigned number of 32 bits."""
+    h = _SEED ^ len(data)
+    whole = len(data) & ~3
+    for at in range(0, whole, 4):
+        k = int.from_bytes(data[at : at + 4], "little") * _M & _MASK
+        k = (k ^ k >> 24) * _M & _MASK
+        h = (h * _M & _MASK) ^ k
+    if rest := data[whole:]:
+        h = (h ^ int.from_bytes(rest, "little")) * _M & _MASK
+    h = (h ^ h >> 13) * _M & _MASK
+    return h ^ h >> 15
+
+
+def partition_of(persistence_id: str, partitions: int) -> int:
+    """The partition that holds an id."""
+    return (murmur2(persistence_id.encode()) & 0x7FFFFFFF) % partitions
+
+
+def log_of(topic: str, partition: int) -> Log:
+    """One of the shared logs."""
+    return Log(topic, partition)
+
+
+def log_name(partition: int, partitions: int) -> str:
+    """The owner that stands in the log's records: a log read with another number of partitions is refused by it."""
+    return f"log {partition} of {partitions}"

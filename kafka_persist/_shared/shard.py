@@ -1,0 +1,136 @@
+"""Who owns a shared log, and whether what is known of it is all there is.
+
+The owner has everything in its index and reads nothing; but it may have lost the log without noticing, and must not tell
+anybody what is stored from an old index. So before it answers it looks whether somebody else has written since: one
+short reading for all that wait, of a record or two, most of them its own.
+"""
+
+from __future__ import annotations
+
+import copy
+import uuid
+from collections.abc import Awaitable, Callable
+
+import attrs
+import trio
+
+from .._journal.changes import claim
+from ..driver import Driver
+from ..errors import PersistenceError, StoreClosed, TopicMissing
+from .log import SharedLog
+
+
+@attrs.define(eq=False)
+class _Round:
+    """One look for all that asked before it began."""
+
+    done: trio.Event = attrs.field(factory=trio.Event)
+    alone: bool = False
+    failure: PersistenceError | None = None
+
+
+class Shard:
+    """One shared log and its ownership.
+
+    Args:
+        log: the log.
+        driver: the journal's.
+        spawn: starts a task in the journal's nursery.
+        prepare: sees that the topic is there.
+    """
+
+    def __init__(
+        self, log: SharedLog, driver: Driver, spawn: Callable[..., bool], prepare: Callable[[], Awaitable[None]]
+    ) -> None:
+        self.log = log
+        self._driver = driver
+        self._spawn = spawn
+        self._prepare = prepare
+        self._claiming = trio.Lock()
+        self._next: _Round | None = None
+        self._looking = False
+
+    def __repr__(self) -> str:
+        return f"<Shard {self.log.log}{', owned' if self.log.owned else ''}>"
+
+    async def own(self) -> None:
+        """Be the owner as of now: nobody else had written to the log when this was called.
+
+        Raises:
+            StoredDataError: the log is damaged or incomplete.
+            WriteOutcomeUnknown: the claim may have landed; trying again is safe.
+            BrokerError: the brokers do not answer, or refuse.
+        """
+        while not (self.log.owned and await self._is_alone()):
+            async with self._claiming:
+                if not self.log.owned:
+                    await self._claim()
+                    return
+
+    async def know(self) -> None:
+        """Have everything in the index that was in the log when this was called; owns nothing, creates nothing."""
+        if not (self.log.owned and await self._is_alone()):
+            async with self.log.turn():
+                await self._read()
+
+    async def _claim(self) -> None:
+        await self._prepare()
+        owner = uuid.uuid4().bytes
+        async with self.log.turn():
+            await claim(self.log, owner)
+            self.log.owner = owner
+            self.log.writers.clear()
+
+    async def _read(self) -> None:
+        try:
+            await self.log.refresh()
+        except TopicMissing:
+            if self.log.chain.position or self.log.index.head.offset >= 0:
+                raise  # it was there before
+
+    # --- looking -------------------------------------------------------------------------------------------------
+
+    async def _is_alone(self) -> bool:
+        """Whether nobody else has written; if somebody has, what it wrote is known when this returns."""
+        turn = self._next
+        if turn is None:
+            turn = self._next = _Round()
+        if not self._looking:
+            self._looking = True
+            if not self._spawn(self._look):
+                self._looking = False
+                raise StoreClosed("the journal is closed")
+        await turn.done.wait()
+        if turn.failure is not None:
+            raise copy.copy(turn.failure) from turn.failure.__cause__
+        return turn.alone
+
+    async def _look(self) -> None:
+        """Look for all rounds; in a task of its own, which no caller's cancellation ends."""
+        try:
+            while (turn := self._next) is not None:
+                self._next = None
+                try:
+                    turn.alone = await self._look_once()
+                except PersistenceError as error:
+                    turn.failure = error
+                except trio.Cancelled:
+                    turn.failure = StoreClosed("the journal was closed")
+                    raise
+                finally:
+                    turn.done.set()
+        finally:
+            self._looking = False
+            if self._next is not None:
+                self._next.failure = StoreClosed("the journal was closed")
+                self._next.done.set()
+
+    async def _look_once(self) -> bool:
+        log = self.log
+        scan = await self._driver.scan(log.log, log.chain.position, None)
+        own = all(log.tools.is_own_key(record.key) for record in scan.records)
+        if own and scan.range.start <= log.chain.position and scan.next_offset >= scan.range.end >= log.chain.position:
+            return True
+        async with log.turn():
+            await log.refresh()
+        return log.owned

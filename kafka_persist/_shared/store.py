@@ -1,0 +1,361 @@
+"""The journal of the shared layout."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Final
+from uuid import UUID
+
+import trio
+
+from .._core.index import UNKNOWN, Index, MemoryTable
+from .._journal.batch import Batch
+from .._journal.deadlines import Deadlines
+from .._journal.gate import Gate
+from .._journal.interface import KafkaJournal
+from .._journal.known import Tools
+from .._journal.replay import Window
+from .._lifecycle import Background
+from ..abc import Capability, ReplayChannel
+from ..config import JournalConfig
+from ..driver import Driver, TopicSpec
+from ..errors import (
+    PersistenceError,
+    SequenceNrConflict,
+    StoreClosed,
+    TopicSettingsRefused,
+    UnsupportedOperation,
+    WriterFenced,
+    printable,
+)
+from ..model import MAX_SEQUENCE_NR, AtomicWrite, Rejection, check_persistence_id
+from ..publishing import PendingReport, PublishingStatistics
+from ..serialization import Serializer
+from .encoding import SharedEncoder
+from .log import SharedItem, SharedLog
+from .place import log_name, log_of, partition_of
+from .replay import IndexReplay
+from .shard import Shard
+
+CAPABILITIES: Final = frozenset(
+    {
+        Capability.MULTI_EVENT_ATOMIC_WRITES,
+        Capability.REJECTS_UNSERIALIZABLE,
+        Capability.METADATA,
+        Capability.TAGS,
+        Capability.DELETES,
+        Capability.DELETES_INSIDE_ATOMIC_WRITES,
+        Capability.REFUSES_STALE_SEQUENCE_NRS,
+        Capability.FENCING,
+        Capability.DURABLE,
+        Capability.PERSISTENCE_IDS,
+    }
+)
+
+LOST_LOGS: Final = 20
+"""How often a deletion takes a log that another process took meanwhile."""
+
+IDS_AT_A_TIME: Final = 500
+
+
+class SharedJournal(KafkaJournal):
+    """A journal whose logs hold many ids each."""
+
+    def __init__(self, driver: Driver, config: JournalConfig, serializer: Serializer, tasks: Background) -> None:
+        self._driver = driver
+        self._config = config
+        self._serializer = serializer
+        self._closed = False
+        self.publishing_statistics = PublishingStatistics
+        self.sweep_at_start = trio.lowlevel.checkpoint
+        self._tools = Tools(
+            driver=driver,
+            spawn=tasks.spawn,
+            max_record_bytes=min(config.max_record_bytes, driver.max_record_bytes),
+            host=socket.gethostname() if config.host_name == "auto" else config.host_name,
+        )
+        self._shards = [self._make_shard(partition) for partition in range(config.shared.partitions)]
+        self._encoder = SharedEncoder(
+            serializer=serializer,
+            log_of=lambda persistence_id: self._shard(persistence_id).log,
+            max_event_bytes=config.max_event_bytes,
+            max_record_bytes=self._tools.max_record_bytes,
+            max_write_seconds=config.delivery_timeout,
+        )
+        self._gate = Gate(config.max_waiting_writes, config.max_waiting_bytes)
+        self._deadlines = Deadlines(tasks.spawn)
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else "open"
+        owned = sum(shard.log.owned for shard in self._shards)
+        return f"<SharedJournal {state}, owns {owned} of {len(self._shards)} logs, {self._config.bootstrap_servers}>"
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        """Everything that a journal can do."""
+        return CAPABILITIES
+
+    def _make_shard(self, partition: int) -> Shard:
+        topic, partitions = self._config.shared_topic, self._config.shared.partitions
+        per_log = max(1, self._config.max_cached_ids // partitions)
+        name, index = log_name(partition, partitions), Index(MemoryTable())
+        log = SharedLog(name, log_of(topic, partition), self._tools, index, per_log)
+        return Shard(log, self._driver, self._tools.spawn, self._ensure_topic)
+
+    def _shard(self, persistence_id: str) -> Shard:
+        return self._shards[partition_of(check_persistence_id(persistence_id), len(self._shards))]
+
+    async def _ensure_topic(self) -> None:
+        topic, wanted = self._config.shared_topic, len(self._shards)
+        await self._driver.ensure_topics([TopicSpec(topic, wanted, self._config.topic_settings(), role="journal")])
+        found = await self._driver.partition_count(topic)
+        if found != wanted:
+            raise TopicSettingsRefused(
+                f"topic {topic} has {found} partitions, but kafka-journal.shared.partitions is {wanted}: an id would be looked "
+                f"for in the wrong one. Set it to {found}"
+            ).about(topic=topic)
+
+    # --- writing -------------------------------------------------------------------------------------------------
+
+    async def prepare(self, persistence_ids: Iterable[str]) -> None:
+        """See `KafkaJournal.prepare`: takes over the logs of the ids."""
+        self._check_open()
+        await trio.lowlevel.checkpoint()
+        for shard in {self._shard(persistence_id) for persistence_id in persistence_ids}:
+            await shard.own()
+
+    async def claim(self, persistence_id: str, writer: UUID) -> int:
+        """See `Journal.claim`; takes over the id's log if this process does not own it.
+
+        Raises:
+            TopicSettingsRefused: the topic has settings that lose data, or another number of partitions.
+        """
+        self._check_open()
+        shard = self._shard(persistence_id)
+        log = shard.log
+        while True:
+            await shard.own()
+            if log.pending.last(persistence_id) or not log.owned:
+                await log.pending.wait_none(persistence_id)
+            else:
+                log.set_writer(persistence_id, writer.bytes)
+                return log.index.table.state(persistence_id).highest
+
+    async def write(self, writes: Sequence[AtomicWrite]) -> Sequence[Rejection | None]:
+        """See `Journal.write`; all of it takes at most ``config.delivery_timeout``.
+
+        Raises:
+            WriteNotSent: it had no turn in time; certainly not stored.
+        """
+        self._check_open()
+        await trio.lowlevel.checkpoint_if_cancelled()
+        batch = self._encoder.encode(writes)
+        if not batch.items:
+            await trio.lowlevel.checkpoint()
+        else:
+            await self._run(batch)
+        return batch.answer()
+
+    async def _run(self, batch: Batch) -> None:
+        """Hand the items of a call over as soon as there is room, and wait for their results."""
+        self._deadlines.add(batch)
+        try:
+            if not await self._gate.enter(batch.size, batch.send_by, lambda: self._hand_over(batch)):
+                raise batch.too_late(_items_of(batch)[0].persistence_id)
+            try:
+                await batch.wait()
+            finally:
+                self._gate.leave(batch.size)
+        finally:
+            self._deadlines.remove(batch)
+
+    def _hand_over(self, batch: Batch) -> None:
+        """Give the items to their logs, all or (a wrong sequence number) none."""
+        self._check_open()
+        items = _items_of(batch)
+        if trio.current_time() > batch.send_by:
+            raise batch.too_late(items[0].persistence_id)
+        groups: dict[SharedLog, list[SharedItem]] = {}
+        refused: list[tuple[SharedItem, WriterFenced]] = []
+        reserved: dict[str, int] = {}
+        for item in items:
+            log = self._shard(item.persistence_id).log
+            refusal = log.item_refusal(item)
+            if refusal is None:
+                self._check_number(log, item, reserved)
+                groups.setdefault(log, []).append(item)
+            else:
+                refused.append((item, refusal))
+        for item, refusal in refused:
+            item.settle(refusal)
+        batch.entered = True
+        for log, accepted in groups.items():
+            log.accept(accepted)
+
+    def _check_number(self, log: SharedLog, item: SharedItem, reserved: dict[str, int]) -> None:
+        name = item.persistence_id
+        if item.run is None:
+            return
+        highest = reserved.get(name)
+        if highest is None:
+            highest = log.reserved_of(name)
+        if item.first <= highest:
+            raise SequenceNrConflict(
+                f"{printable(name)}: a write starts at sequence number {item.first}, but {highest} is used already; the next "
+                f"one is {highest + 1}. Nothing of this call was stored"
+            )
+        reserved[name] = item.last
+
+    # --- reading -------------------------------------------------------------------------------------------------
+
+    async def _known(self, persistence_id: str) -> SharedLog:
+        """The id's log, with all in its index that was stored when this was called."""
+        self._check_open()
+        shard = self._shard(persistence_id)
+        await shard.log.pending.wait_none(persistence_id)
+        await shard.know()
+        return shard.log
+
+    async def highest_sequence_nr(self, persistence_id: str) -> int:
+        """See `Journal.highest_sequence_nr`; creates no topic and takes nothing over."""
+        return (await self._known(persistence_id)).index.table.state(persistence_id).highest
+
+    def replay(
+        self,
+        persistence_id: str,
+        *,
+        from_sequence_nr: int = 1,
+        to_sequence_nr: int = MAX_SEQUENCE_NR,
+        max_events: int | None = None,
+    ) -> AbstractAsyncContextManager[ReplayChannel]:
+        """See `Journal.replay`; reads the index, after a look at the log."""
+        self._check_open()
+        window = Window(low=max(1, from_sequence_nr), high=to_sequence_nr, limit=max_events)
+        return self._replay(check_persistence_id(persistence_id), window)
+
+    @asynccontextmanager
+    async def _replay(self, persistence_id: str, window: Window) -> AsyncIterator[ReplayChannel]:
+        log = await self._known(persistence_id)
+        state = log.index.table.state(persistence_id)
+        limit = None if window.limit is None else max(0, window.limit)
+        window = Window(low=max(window.low, state.floor + 1), high=min(window.high, state.highest), limit=limit)
+        channel = IndexReplay(log, persistence_id, window, self._serializer)
+        try:
+            yield channel
+        finally:
+            channel.close()
+
+    @asynccontextmanager
+    async def persistence_ids(self) -> AsyncIterator[trio.abc.ReceiveChannel[str]]:
+        """See `Journal.persistence_ids`; reads every log to its end."""
+        self._check_open()
+        send, receive = trio.open_memory_channel[str](IDS_AT_A_TIME)
+        failures: list[PersistenceError] = []
+        ended, scope = trio.Event(), trio.CancelScope()
+
+        async def list_all() -> None:
+            try:
+                with scope, send:
+                    await self._list(send)
+            except PersistenceError as error:
+                failures.append(error)
+            except trio.BrokenResourceError:
+                pass  # the receiver left
+            finally:
+                ended.set()
+
+        if not self._tools.spawn(list_all):
+            raise StoreClosed("the journal is closed")
+        try:
+            yield _IdChannel(receive, failures)
+        finally:
+            scope.cancel(reason="the list was left")
+            receive.close()
+            with trio.CancelScope(shield=True):  # bounded: it was cancelled
+                await ended.wait()
+
+    async def _list(self, send: trio.MemorySendChannel[str]) -> None:
+        for shard in self._shards:
+            await shard.know()
+            last = ""
+            while found := shard.log.index.table.ids(last, IDS_AT_A_TIME):
+                for persistence_id in found:
+                    await send.send(persistence_id)
+                last = found[-1]
+
+    # --- deleting ------------------------------------------------------------------------------------------------
+
+    def deleted_to(self, persistence_id: str) -> int | None:
+        """See `Journal.deleted_to`."""
+        state = self._shard(persistence_id).log.index.table.state(persistence_id)
+        return None if state is UNKNOWN else state.floor
+
+    async def delete_to(self, persistence_id: str, to_sequence_nr: int) -> None:
+        """See `Journal.delete_to`; takes over the id's log if this process does not own it."""
+        log = await self._known(persistence_id)
+        for attempt in range(LOST_LOGS):
+            state = log.index.table.state(persistence_id)
+            if to_sequence_nr <= state.floor or not state.highest:
+                return
+            await self._shard(persistence_id).own()
+            batch = self._encoder.deletion(log, persistence_id, to_sequence_nr)
+            await self._run(batch)
+            if not isinstance(batch.results[0], WriterFenced) or attempt + 1 == LOST_LOGS:
+                batch.answer()
+                return
+
+    # --- publishing ----------------------------------------------------------------------------------------------
+
+    async def publish_pending(self, persistence_ids: Iterable[str] | None = None) -> PendingReport:
+        """See `KafkaJournal.publish_pending`; this layout publishes nothing yet."""
+        raise UnsupportedOperation('a journal with layout = "shared" publishes nothing')
+
+    # --- life ----------------------------------------------------------------------------------------------------
+
+    async def close(self) -> None:
+        """See `KafkaJournal.close`."""
+        self._closed = True
+        with trio.move_on_after(self._config.delivery_timeout):  # noqa: ASYNC912 - nothing busy: nothing to cancel
+            for shard in self._shards:
+                if not shard.log.idle:
+                    async with shard.log.turn():
+                        pass
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StoreClosed("this journal is closed; use it inside its `async with open_journal(...)` block")
+
+
+class _IdChannel(trio.abc.ReceiveChannel[str]):
+    """The receiving end of a list of ids."""
+
+    def __init__(self, ids: trio.MemoryReceiveChannel[str], failures: list[PersistenceError]) -> None:
+        self._ids = ids
+        self._failures = failures
+
+    async def receive(self) -> str:
+        """Return the next id.
+
+        Raises:
+            trio.EndOfChannel: there are no more.
+            StoreClosed: the list's block has ended.
+            PersistenceError: a log cannot be read.
+        """
+        try:
+            return await self._ids.receive()
+        except trio.EndOfChannel:
+            if self._failures:
+                raise self._failures[0] from self._failures[0].__cause__
+            raise
+        except trio.ClosedResourceError:
+            raise StoreClosed("this list is closed; receive inside its `async with` block") from None
+
+    async def aclose(self) -> None:
+        """Close; idempotent."""
+        await self._ids.aclose()
+
+
+def _items_of(batch: Batch) -> list[SharedItem]:
+    return [item for item in batch.items if isinstance(item, SharedItem)]
