@@ -47,6 +47,7 @@ from .errors import EventRejected as EventRejected
 from .errors import EventsDeleted as EventsDeleted
 from .errors import EvolveFailed as EvolveFailed
 from .errors import ForeignEvent as ForeignEvent
+from .errors import IndexUnusable as IndexUnusable
 from .errors import InvalidPersistenceId as InvalidPersistenceId
 from .errors import JournalBroken as JournalBroken
 from .errors import JournalHeadLost as JournalHeadLost

@@ -265,6 +265,10 @@ class JournalBroken(BrokerError, trio.BrokenResourceError):  # noqa: N818
     """A background part of the store failed; its cause is chained. Leave the block and open the store again."""
 
 
+class IndexUnusable(BrokerError):  # noqa: N818
+    """The local index of a shared log cannot be used (in use, full, not writable). Nothing that is stored is affected."""
+
+
 # --- what is stored ----------------------------------------------------------------------------------------------
 
 

@@ -49,6 +49,8 @@ from .model import MAX_SEQUENCE_NR, AtomicWrite, Rejection, check_persistence_id
 from .publishing import EventTopicMapper, PendingReport, PublishingStatistics
 from .serialization import Serializer, default_serializer
 
+__all__ = ["CAPABILITIES", "KafkaJournal", "TopicPerIdJournal", "open_journal", "open_journal_on"]
+
 _log = logging.getLogger("kafka_persist.journal")
 
 CAPABILITIES: Final = frozenset(
@@ -125,7 +127,10 @@ async def open_journal_on(
         try:
             yield journal
         finally:
-            await journal.close()  # noqa: ASYNC102 - closing is bounded or shields itself
+            try:
+                await journal.close()  # noqa: ASYNC102 - closing is bounded or shields itself
+            finally:
+                journal.release()
 
 
 def _make(
@@ -391,6 +396,9 @@ class TopicPerIdJournal(KafkaJournal):
                 async with idlog.turn():
                     pass
         await self._desk.close()
+
+    def release(self) -> None:
+        """See `KafkaJournal.release`: there is nothing."""
 
     def _check_open(self) -> None:
         if self._closed:

@@ -145,10 +145,13 @@ class SharedConfig:
     Attributes:
         topic: the topic whose partitions are the logs; the journal's prefix is put before it.
         partitions: how many logs. An id's log follows from it, so it is fixed when the topic is created.
+        directory: where this process keeps its index (needs the extra ``shared``); "" keeps it in memory, and reads the logs
+            from their start each time. Each process has its own; deleting it is always safe.
     """
 
     topic: str = attrs.field(default="journal", validator=[topic_prefix, _not_empty])
     partitions: int = attrs.field(default=16, validator=whole(1, 10_000))
+    directory: str = attrs.field(default="", validator=attrs.validators.instance_of(str))
 
 
 @attrs.frozen(kw_only=True)

@@ -3,8 +3,8 @@
 `Index.take` is told each record that counts, in order, and gives the same whether a reader began at the log's first
 record or where the log was cut: a run whose numbers were used already was *carried* over a cut, and replaces itself.
 
-What a reader that began at a cut has is complete if a marker later in the log counts as many ids and runs as the reader
-has: it cannot have others than those that exist, so having as many is having all.
+What a reader that began at a cut has is complete if a marker later in the log counts as much as the reader does: it cannot
+have ids and runs that do not exist, nor numbers or floors that are too high, so having as much is having all.
 """
 
 from __future__ import annotations
@@ -33,6 +33,9 @@ class IdState(NamedTuple):
     offset: int = -1
 
 
+MODULUS: Final = 1 << 63
+"""Sums wrap around, so that they fit where other numbers do."""
+
 UNKNOWN: Final = IdState()
 """The state of an id that has never been written."""
 
@@ -53,18 +56,6 @@ class StoredRun(NamedTuple):
     offset: int
     writer: bytes
     entries: bytes
-
-
-class Counts(NamedTuple):
-    """How much a log has.
-
-    Attributes:
-        ids: that were ever written.
-        runs: with events that are not deleted.
-    """
-
-    ids: int = 0
-    runs: int = 0
 
 
 class Table(abc.ABC):
@@ -99,16 +90,24 @@ class Table(abc.ABC):
         """The first `limit` ids behind `after`, in an order of the table's own; "" begins."""
 
     @abc.abstractmethod
-    def head(self) -> tuple[Head, Counts, bool] | None:
+    def head(self) -> tuple[Head, Marker, bool] | None:
         """What was saved last; None in an empty table."""
 
     @abc.abstractmethod
-    def save(self, head: Head, counts: Counts, *, complete: bool) -> None:
+    def save(self, head: Head, counts: Marker, *, complete: bool) -> None:
         """Note what the table stands for; kept with it, or not at all."""
 
     @abc.abstractmethod
     def clear(self) -> None:
         """Remove everything."""
+
+    @abc.abstractmethod
+    def close(self, *, keep: bool) -> None:
+        """Let go of what keeps it.
+
+        Args:
+            keep: what was saved last is sound; otherwise what was saved since the last time on disk is given up.
+        """
 
 
 class Index:
@@ -117,7 +116,7 @@ class Index:
     def __init__(self, table: Table) -> None:
         self.table = table
         saved = table.head()
-        self.head, self.counts, self.complete = (Head(), Counts(), True) if saved is None else saved
+        self.head, self.counts, self.complete = (Head(), Marker(), True) if saved is None else saved
         self.offset: int = self.head.offset
         """The last record that was taken: at times ahead of `head`, which a reader sets when it has read to the end."""
 
@@ -127,7 +126,7 @@ class Index:
     def clear(self) -> None:
         """Begin anew: nothing is known."""
         self.table.clear()
-        self.head, self.counts, self.complete, self.offset = Head(), Counts(), True, -1
+        self.head, self.counts, self.complete, self.offset = Head(), Marker(), True, -1
 
     def begin_at_cut(self) -> None:
         """The log's older part was cut off: nothing is certain before a marker says that all is there."""
@@ -199,7 +198,7 @@ class Index:
         new_run = last > before.floor and not (first <= before.highest and self.table.has_run(name, first))
         if last > before.floor:
             self.table.put_run(name, StoredRun(first, last, offset, writer, entries))
-        self.counts = Counts(self.counts.ids + (before is UNKNOWN), self.counts.runs + new_run)
+        self._count(before, self.table.state(name), new_run)
 
     def _take_state(self, state: State, offset: int, where: str) -> None:
         name, highest, floor = state
@@ -211,22 +210,34 @@ class Index:
             )
         self.table.put_state(name, IdState(highest, floor, offset))
         dropped = self.table.drop_runs(name, floor) if floor > before.floor else 0
-        self.counts = Counts(self.counts.ids + (before is UNKNOWN), self.counts.runs - dropped)
+        self._count(before, self.table.state(name), -dropped)
+
+    def _count(self, before: IdState, now: IdState, runs: int) -> None:
+        counts = self.counts
+        self.counts = Marker(
+            counts.ids + (before is UNKNOWN),
+            counts.runs + runs,
+            (counts.numbers + now.highest - before.highest) % MODULUS,
+            (counts.floors + now.floor - before.floor) % MODULUS,
+        )
 
     def _take_marker(self, marker: Marker, where: str) -> None:
-        if tuple(marker) == tuple(self.counts):
+        if marker == self.counts:
             self.complete = True
         elif self.complete:
             raise CorruptRecord(
-                f"{where}: the log has {self.counts.ids} ids and {self.counts.runs} runs of events here, but the record counts "
-                f"{marker.ids} and {marker.runs}: records are missing, or somebody else writes to this topic"
+                f"{where}: the log has {_told(self.counts)} here, but the record counts {_told(marker)}: records are missing, or "
+                "somebody else writes to this topic"
             )
         else:
             raise JournalHeadLost(
-                f"{where}: {marker.ids} ids and {marker.runs} runs of events should be here, but the log that was cut has "
-                f"{self.counts.ids} and {self.counts.runs}: retention or a foreign deletion removed some. Restore the topic "
-                "from a copy"
+                f"{where}: the log that was cut should have {_told(marker)} here, but it has {_told(self.counts)}: retention or a "
+                "foreign deletion removed some. Restore the topic from a copy"
             )
+
+
+def _told(counts: Marker) -> str:
+    return f"{counts.ids} ids and {counts.runs} runs of events (highest numbers {counts.numbers}, deleted {counts.floors} in all)"
 
 
 class MemoryTable(Table):
@@ -284,7 +295,7 @@ class MemoryTable(Table):
     def head(self) -> None:
         """Nothing is kept."""
 
-    def save(self, head: Head, counts: Counts, *, complete: bool) -> None:
+    def save(self, head: Head, counts: Marker, *, complete: bool) -> None:
         """Nothing is kept."""
 
     def clear(self) -> None:
@@ -293,3 +304,6 @@ class MemoryTable(Table):
         self._runs.clear()
         self._order.clear()
         self._places.clear()
+
+    def close(self, *, keep: bool) -> None:
+        """Nothing is kept."""

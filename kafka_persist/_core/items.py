@@ -6,8 +6,9 @@ An item is an array; its length says what it is:
   encoded array that a record of an id's own log would hold (`kafka_persist._core.entries`), so neither the index nor a
   copy to the other layout looks into it;
 * a *state*, ``[id, highest, floor]``: the id's events up to ``floor`` are deleted;
-* a *marker*, ``[ids, runs]``: how many ids the log has at this place, and how many runs with events that exist. Whoever
-  began to read where the log was cut knows by it whether all of them were carried over the cut.
+* a *marker*, ``[ids, runs, numbers, floors]``: how many ids the log has at this place, how many runs with events that
+  exist, and the sums of all highest numbers and of all floors (modulo 2^63). Whoever began to read where the log was cut
+  knows by it whether everything was carried over the cut: of what it has not, it has too little, never too much.
 
 The header's numbers count items: ``last - first + 1`` of them stand in a record.
 """
@@ -63,12 +64,16 @@ class Marker(NamedTuple):
     """A count of what exists.
 
     Attributes:
-        ids: of the log.
+        ids: that were ever written.
         runs: with events that are not deleted.
+        numbers: the highest sequence numbers of all ids, added up.
+        floors: what they are deleted up to, added up.
     """
 
-    ids: int
-    runs: int
+    ids: int = 0
+    runs: int = 0
+    numbers: int = 0
+    floors: int = 0
 
 
 Item: TypeAlias = Run | State | Marker
@@ -97,7 +102,7 @@ def _item(fields: Any, where: str) -> Item:
         return Run(*fields)
     if size == 3 and _is_state(*fields):
         return State(*fields)
-    if size != 2 or not _are_numbers(0, *fields):
+    if size != 4 or not (_are_numbers(0, *fields[:2]) and _are_numbers(0, *fields[2:])):
         refuse(where, "an item is malformed, or a field of it is out of its range")
     return Marker(*fields)
 

@@ -49,3 +49,7 @@ class KafkaJournal(Journal):
 
         Each of the two takes at most ``config.delivery_timeout``.
         """
+
+    @abc.abstractmethod
+    def release(self) -> None:
+        """Let go of what outlives the calls: files. Called once, after `close`."""

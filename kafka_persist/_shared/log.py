@@ -7,6 +7,7 @@ write is accepted and again when it goes out: a claim of the id in between has r
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -27,7 +28,7 @@ from .._journal.idlog import IdLog, twin
 from .._journal.known import Sent, Tools
 from .._journal.reading import Counted
 from ..driver import Log
-from ..errors import JournalTruncated, WriterFenced, printable
+from ..errors import IndexUnusable, JournalTruncated, PersistenceError, WriterFenced, printable
 from .pending import PendingIds
 
 _log = logging.getLogger("kafka_persist.journal")
@@ -61,12 +62,14 @@ class SharedLog(IdLog):
         max_writers: how many ids may have a writer here.
     """
 
-    __slots__ = ("_max_writers", "index", "owner", "pending", "writers")
+    __slots__ = ("_max_writers", "broken", "index", "owner", "pending", "writers")
 
     def __init__(self, name: str, log: Log, tools: Tools, index: Index, max_writers: int) -> None:
         super().__init__(name, log, tools)
         self.chain = Chain(name, shared=True)
         self.index = index
+        self.broken: PersistenceError | None = None
+        """Why the index cannot be used any more."""
         self.owner = b""
         """As whom this process claimed the log last."""
         self.writers: OrderedDict[str, bytes] = OrderedDict()
@@ -98,10 +101,15 @@ class SharedLog(IdLog):
             if on_counted is not None:
                 on_counted(counted)
 
-        found = await super()._read(chain, stop, take)
-        self.index.head = found.head
-        self.index.check_complete(str(self.log))
-        self.index.save()
+        self.check_index()
+        try:
+            found = await super()._read(chain, stop, take)
+            self.index.head = found.head
+            self.index.check_complete(str(self.log))
+            self.index.save()
+        except IndexUnusable as error:
+            self._give_index_up(error)
+            raise
         return found
 
     def _take_counted(self, counted: Counted) -> None:
@@ -117,9 +125,35 @@ class SharedLog(IdLog):
         """See `KnownLog.advance`; the index learns what is in the record."""
         super().advance(offset, sent)
         stored = [item.stored for item in sent.items if isinstance(item, SharedItem) and item.stored is not None]
-        self.index.take(offset, stored, f"{self.log}@{offset}")
-        self.index.head = self.chain.head
-        self.index.save()
+        try:
+            self.index.take(offset, stored, f"{self.log}@{offset}")
+            self.index.head = self.chain.head
+            self.index.save()
+        except (
+            PersistenceError
+        ) as error:  # the record is stored, and its calls are told so: this is for those that follow
+            self._give_index_up(error)
+
+    def _give_index_up(self, error: PersistenceError) -> None:
+        if self.broken is None:
+            _log.error("%s: %s", self.log, error)
+            self.broken, self.failure = error, "its index cannot be used"
+
+    def check_index(self) -> None:
+        """Refuse to go on with an index that failed.
+
+        Raises:
+            IndexUnusable: it failed.
+        """
+        if self.broken is not None:
+            raise copy.copy(self.broken) from self.broken.__cause__
+
+    def release(self) -> None:
+        """Let go of the index; what it knows is kept if it is whole."""
+        try:
+            self.index.table.close(keep=self.broken is None and self.index.offset == self.index.head.offset)
+        except PersistenceError as error:
+            _log.warning("%s: the index is not kept: %s", self.log, error)
 
     # --- writers -------------------------------------------------------------------------------------------------
 
@@ -174,7 +208,12 @@ class SharedLog(IdLog):
         kept: list[SharedItem] = []
         for item in items:
             assert isinstance(item, SharedItem)
-            refusal = self.item_refusal(item) or self._prepare(item, states)
+            refusal: PersistenceError | None
+            try:
+                refusal = self.item_refusal(item) or self._prepare(item, states)
+            except IndexUnusable as error:
+                self._give_index_up(error)
+                refusal = error
             if refusal is None and item.stored is not None:
                 item.handed_over = True
                 kept.append(item)

@@ -61,6 +61,7 @@ class Shard:
             WriteOutcomeUnknown: the claim may have landed; trying again is safe.
             BrokerError: the brokers do not answer, or refuse.
         """
+        self.log.check_index()
         while not (self.log.owned and await self._is_alone()):
             async with self._claiming:
                 if not self.log.owned:
@@ -69,6 +70,7 @@ class Shard:
 
     async def know(self) -> None:
         """Have everything in the index that was in the log when this was called; owns nothing, creates nothing."""
+        self.log.check_index()
         if not (self.log.owned and await self._is_alone()):
             async with self.log.turn():
                 await self._read()

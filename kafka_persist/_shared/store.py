@@ -11,6 +11,7 @@ from uuid import UUID
 import trio
 
 from .._core.index import UNKNOWN, Index, MemoryTable
+from .._index.lmdb_table import open_table
 from .._journal.batch import Batch
 from .._journal.deadlines import Deadlines
 from .._journal.gate import Gate
@@ -76,7 +77,13 @@ class SharedJournal(KafkaJournal):
             max_record_bytes=min(config.max_record_bytes, driver.max_record_bytes),
             host=socket.gethostname() if config.host_name == "auto" else config.host_name,
         )
-        self._shards = [self._make_shard(partition) for partition in range(config.shared.partitions)]
+        self._shards: list[Shard] = []
+        try:
+            for partition in range(config.shared.partitions):
+                self._shards.append(self._make_shard(partition))
+        except BaseException:
+            self.release()
+            raise
         self._encoder = SharedEncoder(
             serializer=serializer,
             log_of=lambda persistence_id: self._shard(persistence_id).log,
@@ -100,7 +107,8 @@ class SharedJournal(KafkaJournal):
     def _make_shard(self, partition: int) -> Shard:
         topic, partitions = self._config.shared_topic, self._config.shared.partitions
         per_log = max(1, self._config.max_cached_ids // partitions)
-        name, index = log_name(partition, partitions), Index(MemoryTable())
+        name, directory = log_name(partition, partitions), self._config.shared.directory
+        index = Index(open_table(directory, partition, f"{topic}: {name}") if directory else MemoryTable())
         log = SharedLog(name, log_of(topic, partition), self._tools, index, per_log)
         return Shard(log, self._driver, self._tools.spawn, self._ensure_topic)
 
@@ -322,6 +330,11 @@ class SharedJournal(KafkaJournal):
                 if not shard.log.idle:
                     async with shard.log.turn():
                         pass
+
+    def release(self) -> None:
+        """See `KafkaJournal.release`: the indexes are written to disk."""
+        for shard in self._shards:
+            shard.log.release()
 
     def _check_open(self) -> None:
         if self._closed:
