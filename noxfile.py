@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import sys
 from pathlib import Path
 
 import nox
@@ -99,12 +100,22 @@ def compat(session: nox.Session) -> None:
         session.run("python", "-m", "pytest", "-q", "-r", "fE", "tests/compat")  # the suite's plugin prints the tables
 
 
+@nox.session(default=False, venv_backend="none")
+def dev(session: nox.Session) -> None:
+    """Install the project and all tools into the environment that runs nox, and the hooks of pre-commit into the clone."""
+    groups = nox.project.dependency_groups(PYPROJECT, "dev")
+    session.run(sys.executable, "-m", "pip", "install", "--quiet", "-e", f".[{EXTRAS}]", *groups)
+    session.run(sys.executable, "-m", "pre_commit", "install")
+
+
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check style and formatting, Trio's rules, and that the change notes make a changelog."""
+    """Check style and formatting, Trio's rules, spelling and words, and that the change notes make a changelog."""
     session.install(*nox.project.dependency_groups(PYPROJECT, "lint"))
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
+    session.run("codespell")
+    session.run("python", "-m", "lab.prose")
     library = sources("kafka_persist")
     others = sources("kafka_persist_testkit", "compat_suite", "lab", "examples", "tests", "docs", "benchmarks")
     check_async(session, ASYNC_RULES, [*library, *others])

@@ -107,7 +107,7 @@ class Bench:
         self.single.close()
         self.reader.close()
         self.producer.close()
-        self.admin.__exit__(None, None, None)  # its only way to end; it would look for a stopped broker for ever
+        self.admin.__exit__(None, None, None)  # its only way to end; it would look for a stopped broker forever
 
     @property
     def config(self) -> Config:

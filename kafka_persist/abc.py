@@ -86,7 +86,7 @@ class Journal(abc.ABC):
     async def claim(self, persistence_id: str, writer: UUID) -> int:
         """Take the id over for `writer` and return its highest sequence number (0 if never written).
 
-        When it returns, every write of older writers is decided for ever: either it is in every later replay or it
+        When it returns, every write of older writers is decided forever: either it is in every later replay or it
         never will be. From then on older writers are fenced (`Capability.FENCING`).
 
         Raises:
@@ -152,7 +152,7 @@ class Journal(abc.ABC):
 
     @abc.abstractmethod
     async def delete_to(self, persistence_id: str, to_sequence_nr: int) -> None:
-        """Delete the events up to and including `to_sequence_nr`, for ever.
+        """Delete the events up to and including `to_sequence_nr`, forever.
 
         Clamped to the highest sequence number, so that it never hides a later write; it survives restarts and never
         lowers the highest sequence number. Idempotent; a smaller number than before, zero, a negative number and an

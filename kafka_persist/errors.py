@@ -3,7 +3,7 @@
 * `UsageError`: the caller did something that cannot work. Nothing was stored.
 * `WriteError`: the fate of a write (fenced: certainly not stored; unknown: a new claim decides).
 * `BrokerError`: the broker, the network or the topic's settings. `retriable` says whether waiting may help.
-* `StoredDataError`: what is stored is not what was written. Never retried, never skipped in silence.
+* `StoredDataError`: what is stored is not what was written. Never retried, never skipped silently.
 
 Foreign exceptions (librdkafka, kazoo, cbor2) never leave the library.
 """
@@ -96,7 +96,7 @@ class EntityAlreadyOpen(UsageError):  # noqa: N818
 class EvolveFailed(UsageError):  # noqa: N818
     """The function `evolve` raised for an event (its exception is the cause) or returned None. Nothing was stored.
 
-    While persisting: do not persist such an event. While recovering: the event is in the journal for ever, so mend
+    While persisting: do not persist such an event. While recovering: the event is in the journal forever, so fix
     `evolve` until it takes every event that was ever stored.
     """
 
@@ -113,7 +113,7 @@ class ProjectionFailed(UsageError):  # noqa: N818 - named as the state, like `Ev
 
     certain = "Nothing of the batch was stored; the read model and its positions are as they were before it."
     next_step = (
-        "Mend the function (or the store) for the event that the message names; the projection then goes on with it."
+        "Fix the function (or the store) for the event that the message names; the projection then goes on with it."
     )
     partition: int | None = None
     sequence_nr: int | None = None

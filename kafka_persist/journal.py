@@ -31,9 +31,9 @@ from ._journal.registry import Registry
 from ._journal.replay import Source, Window, served, streamed
 from ._journal.writing import Writing
 from ._lifecycle import Background, background, require_trio
-from ._publishing.collision import Collisions
-from ._publishing.sweep import Failures, each_stored_id
-from ._publishing.wiring import NoSink, Publishing, make_desk, make_mapping
+from ._publishing.event_topics import Collisions
+from ._publishing.id_discovery import Failures, each_stored_id
+from ._publishing.service import NoSink, Publishing, make_mapping, make_service
 from ._shared.store import SharedJournal
 from .abc import Capability, ReplayChannel
 from .config import JournalConfig
@@ -167,7 +167,7 @@ class TopicPerIdJournal(KafkaJournal):
         self._closed = False
         self._layout = TopicPerId(config)
         self._ids = Registry(self._make_log, config.max_cached_ids)
-        self._desk = make_desk(
+        self._publication = make_service(
             publishing,
             driver=driver,
             config=config,
@@ -178,8 +178,8 @@ class TopicPerIdJournal(KafkaJournal):
             read=self._read_again,
             look=self._look_in_turn,
         )
-        self.publishing_statistics: Callable[[], PublishingStatistics] = self._desk.statistics
-        self.sweep_at_start: Callable[[], Awaitable[None]] = self._desk.sweep_at_start
+        self.publishing_statistics: Callable[[], PublishingStatistics] = self._publication.statistics
+        self.sweep_at_start: Callable[[], Awaitable[None]] = self._publication.sweep_at_start
         self._collisions = Collisions(driver, None if publishing is None else publishing.mapping)
         self._tools = Tools(
             driver=driver,
@@ -187,13 +187,13 @@ class TopicPerIdJournal(KafkaJournal):
             max_record_bytes=min(config.max_record_bytes, driver.max_record_bytes),
             host=socket.gethostname() if config.host_name == "auto" else config.host_name,
             check_new=self._collisions.check_new,
-            on_stored=self._desk.on_stored,
+            on_stored=self._publication.on_stored,
         )
         self._writing = Writing(
             encoder=Encoder(
                 serializer=serializer,
                 ids=self._ids,
-                topics_of=self._desk.topics_of,
+                topics_of=self._publication.topics_of,
                 max_event_bytes=config.max_event_bytes,
                 max_write_seconds=config.delivery_timeout,
             ),
@@ -201,7 +201,7 @@ class TopicPerIdJournal(KafkaJournal):
             deadlines=Deadlines(tasks.spawn),
             check_open=self._check_open,
             look=self._look,
-            published=self._desk.published,
+            published=self._publication.published,
         )
 
     def __repr__(self) -> str:
@@ -236,7 +236,7 @@ class TopicPerIdJournal(KafkaJournal):
                     highest = await claim(idlog, writer.bytes)
                 except CorruptRecord as error:
                     raise await self._collisions.explained(idlog.log, error) from error.__cause__
-            await self._desk.claimed(idlog)
+            await self._publication.claimed(idlog)
             return highest
 
     async def write(self, writes: Sequence[AtomicWrite]) -> Sequence[Rejection | None]:
@@ -355,7 +355,7 @@ class TopicPerIdJournal(KafkaJournal):
                 chain = await self._look(idlog)
                 if to_sequence_nr <= chain.head.floor or not chain.head.highest:
                     return
-            await self._desk.before_deleting(idlog, min(to_sequence_nr, chain.head.highest))
+            await self._publication.before_deleting(idlog, min(to_sequence_nr, chain.head.highest))
             async with idlog.turn():
                 cut = await delete_to(idlog, to_sequence_nr)
             if cut is not None:
@@ -384,7 +384,7 @@ class TopicPerIdJournal(KafkaJournal):
     async def publish_pending(self, persistence_ids: Iterable[str] | None = None) -> PendingReport:
         """See `KafkaJournal.publish_pending`."""
         self._check_open()
-        return await self._desk.publish_pending(persistence_ids)
+        return await self._publication.publish_pending(persistence_ids)
 
     # --- life ----------------------------------------------------------------------------------------------------
 
@@ -395,7 +395,7 @@ class TopicPerIdJournal(KafkaJournal):
             for idlog in self._ids.busy():
                 async with idlog.turn():
                     pass
-        await self._desk.close()
+        await self._publication.close()
 
     def release(self) -> None:
         """See `KafkaJournal.release`: there is nothing."""

@@ -77,7 +77,7 @@ async def open_persistence_on(
         snapshot_store: the same.
         max_concurrent_recoveries: entities and views that recover at the same time; further ones wait, in the order in
             which they came.
-        ignore_orphan: whether a snapshot that is newer than the journal's last event is passed over.
+        ignore_orphan: whether a snapshot that is newer than the journal's last event is skipped.
     """
     require_trio()
     async with _services(journal, snapshot_store, ignore_orphan=ignore_orphan) as services:
@@ -160,7 +160,7 @@ class Persistence:
         """Open an entity: take the id over from whoever wrote before, and recover its state.
 
         Args:
-            persistence_id: its name, for ever.
+            persistence_id: its name, forever.
             initial: the state before the first event.
             evolve: makes the next state of a state and an event. A pure function: same result for the same arguments,
                 no side effects, and it leaves the old state as it was.

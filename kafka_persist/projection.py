@@ -150,7 +150,7 @@ class Projection:
         return f"<Projection of {', '.join(self._topics)}, {self.applied} events applied>"
 
     async def run(self) -> None:
-        """Apply events as they come, for ever.
+        """Apply events as they come, forever.
 
         Raises: as `catch_up`.
 

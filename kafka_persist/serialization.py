@@ -89,7 +89,7 @@ class Serializer:
 
         Args:
             type_: an attrs class, a dataclass, an enum, or whatever the converter or `encode` and `decode` handle.
-            name: what records call the type, for ever; by default the class's ``__name__``. Give it before the class
+            name: what records call the type, forever; by default the class's ``__name__``. Give it before the class
                 is renamed.
             version: of the data's shape; raise it when old data no longer fits, and add an upcaster.
             upcasters: for each older version n from 1 on, a function that turns plain data of n into n + 1.

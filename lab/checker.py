@@ -19,7 +19,7 @@ GRACE = 1.0
 """Seconds beyond its deadline that a call may take."""
 
 DAMAGE = frozenset({"JournalTruncated", "JournalHeadLost", "CorruptRecord", "ForeignEvent"})
-"""Errors that report damage of an id's log: from then on, what is missing there is not missing in silence."""
+"""Errors that report damage of an id's log: from then on, what is missing there is not missing silently."""
 
 NEVER_STORED = frozenset({"rejected", "fenced", "refused", "cancelled"})
 

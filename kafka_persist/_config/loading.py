@@ -66,7 +66,7 @@ class _Source:
                 mine[field] = merge(mine.get(field, {}), value) if isinstance(value, dict) else value
 
     def error(self, section: str, error: InvalidField) -> ConfigError:
-        """Return `error` with the key's path and origin in place of the field's name."""
+        """Return `error` with the key's path and origin instead of the field's name."""
         path = path_of(section, error.field, error.key)
         return ConfigError(f"{self.origins.get(path, self.default_origin)}: {path} {error.problem}")
 

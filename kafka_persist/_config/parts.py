@@ -124,7 +124,7 @@ class TopicsConfig:
         create: whether missing topics are created (false: they must be there).
         replication_factor: copies of each partition; -1 is the broker's default.
         partitions: partitions of a new topic.
-        retention_ms: how long Kafka keeps events, milliseconds; -1 is for ever.
+        retention_ms: how long Kafka keeps events, milliseconds; -1 is forever.
         segment_index_bytes: size of the two index files that a broker allocates ahead for each partition. Kafka's 10
             MiB stall the first write of each new topic on some file systems; 100 KiB still allow segments of 33 MiB.
         settings: further settings of new topics, Kafka's names.

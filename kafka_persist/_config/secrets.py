@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, NoReturn, TypeAlias, final
 
 REDACTED: Final = "***"
-"""What is shown in place of a secret."""
+"""What is shown instead of a secret."""
 
 PropertyValue: TypeAlias = "str | int | float | bool | Secret | Callable[..., object]"
 """A property of a client. The only callable that is accepted is ``oauth_cb``, in code."""

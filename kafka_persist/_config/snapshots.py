@@ -26,7 +26,7 @@ class SnapshotStoreConfig(StoreConfig):
         chunk_bytes: larger snapshots are stored in pieces of this size.
         max_snapshot_bytes: size of the largest snapshot, encoded. One that is larger is refused, also on reading.
         on_unreadable: what `load` does if the newest snapshot cannot be read: "fail", or try the "older" ones.
-        ignore_orphan: whether a snapshot that is newer than the journal's last event is passed over (Kafka may lose the
+        ignore_orphan: whether a snapshot that is newer than the journal's last event is skipped (Kafka may lose the
             end of a log in an unclean election; the state must not be ahead of the events).
     """
 

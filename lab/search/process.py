@@ -308,7 +308,7 @@ class Moves:
         return process._replace(misled=process.misled or (seen > end and process.phase is not Phase.ENDED))
 
     def _check_belief(self, log: Log, process: Process, where: int | None) -> None:
-        """I1, I5, I6: a stored record counts, and one that was refused does not, now and for ever."""
+        """I1, I5, I6: a stored record counts, and one that was refused does not, now and forever."""
         if not isinstance(log.truth, Chain) or log.fresh_failure is not None:
             return  # damage that every reader reports
         envelope, head = self.world.records[process.record][0], log.truth.head

@@ -23,7 +23,7 @@ class Rule:
         events_envelope: the record with events.
         delete_envelope: the record that raises the floor.
         plan_cut: what a deletion removes.
-        survived_cut: whether an own record counted though the log was cut behind it.
+        survived_cut: whether the writer's own record counted although the log was cut after it.
         claims: a new writer appends a claim before it writes.
         confirms: a complete deletion appends a second record before it cuts the log to the first.
         reads_gap: a writer reads what came between its last record and this one.

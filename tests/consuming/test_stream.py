@@ -172,7 +172,7 @@ async def test_a_missing_topic_without_creation(place):
 
 
 async def test_removed_events_are_an_error(place):
-    """Events that retention removed before they were read are never passed over in silence."""
+    """Events that retention removed before they were read are never passed over silently."""
     place.create(1)
     await place.write(3, names="a")
     async with place.events() as stream:

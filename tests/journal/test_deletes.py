@@ -1,4 +1,4 @@
-"""Deletions on a real broker: they hold for ever, hide nothing that comes later, and really free the log."""
+"""Deletions on a real broker: they hold forever, hide nothing that comes later, and really free the log."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ async def prepared(broker):
     """A topic to publish to, and the log of an id."""
     async with broker.open() as journal:
         await journal.prepare(["a"])
-        await journal._desk.publisher._means.prepare([broker.topic])
+        await journal._publication.publisher._context.topics.ensure({broker.topic})
     return Log(f"{broker.prefix}j-a"), PublishedRecord(broker.topic, b"a", b"x")
 
 
@@ -88,7 +88,7 @@ async def test_events_in_flight_when_the_brokers_move(broker):
     writer = Writer("a")
     async with broker.open() as journal:
         await writer.claim(journal)
-        sink = journal._desk.publisher._sink
+        sink = journal._publication.publisher._sink
         async with trio.open_nursery() as nursery:
             for number in range(1, 301):
                 nursery.start_soon(journal.write, [writer.write(number, number)])

@@ -261,7 +261,7 @@ async def test_there_are_never_more_clients_than_configured(broker):
     most = 0
     async with broker.open(transactional_producers=2, **ONCE) as journal:
         await journal.prepare(names)
-        sink = journal._desk.publisher._sink
+        sink = journal._publication.publisher._sink
         for name in names:
             await writers[name].claim(journal)
         async with trio.open_nursery() as nursery:
@@ -284,7 +284,7 @@ async def test_a_mark_waits_for_the_transaction_that_moves_it(broker):
     log, record = Log(f"{broker.prefix}j-a"), PublishedRecord(broker.topic, b"a", b"x")
     async with broker.open() as journal, open_transactional_sink(Brokers(config)) as sink:
         await journal._driver.ensure_topics([journal._layout.spec_of(log)])
-        await journal._desk.publisher._means.prepare([broker.topic])
+        await journal._publication.publisher._context.topics.ensure({broker.topic})
         assert await sink.mark(log) == 0
         async with sink.open(log) as first:
             await first.publish([record], 7)

@@ -232,7 +232,7 @@ class Player:
 
 async def history_of(operations, seed: int, *, trouble: float):
     """Play one history; its verdict and its lines."""
-    with trio.fail_after(5_000):  # of the clock that jumps: a call that waits for ever is a failure, not a hang
+    with trio.fail_after(5_000):  # of the clock that jumps: a call that waits forever is a failure, not a hang
         return await _history_of(operations, seed, trouble)
 
 

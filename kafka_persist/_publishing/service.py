@@ -4,33 +4,52 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
+from functools import partial
 from typing import Final
 
 import attrs
 import trio
 
 from .._core.chain import Chain
+from .._core.envelope import encode_entry
 from .._journal.batch import Batch, Item
 from .._journal.changes import save_mark
 from .._journal.idlog import IdLog
+from .._journal.layout import Layout
 from .._journal.registry import Registry
+from ..abc import ReplayChannel
 from ..config import JournalConfig
+from ..driver import Ack, Driver, EventSink, Fate, TransactionalSink
 from ..errors import PersistenceError, UnsupportedOperation
 from ..model import AtomicWrite, check_persistence_id
-from ..publishing import PendingReport, PublishingStatistics
-from .mapping import Mapping, Topics
+from ..publishing import (
+    EmptyEventTopicMapper,
+    EventTopicMapper,
+    PendingReport,
+    PublishingStatistics,
+    load_event_topic_mapper,
+)
+from ..serialization import Serializer
+from .at_least_once import AtLeastOncePublisher
+from .context import PublisherContext
+from .event_topics import EventTopics
+from .exactly_once import ExactlyOncePublisher
+from .id_discovery import Failures, for_each, incomplete, stored_ids
 from .publisher import Publisher
-from .sweep import Failures, for_each, incomplete
-from .transactional import TransactionalPublisher
+from .routing import Mapping, Topics
 
 DRAINING_SHARE: Final = 0.75
 """The part of the time for closing in which events are still published; the rest is for recording how far that came."""
+
+MAX_IN_FLIGHT: Final = 50_000
+"""Published records without a confirmation; librdkafka's own queue has room for twice as many."""
 
 _log = logging.getLogger("kafka_persist.publishing")
 
 
 @attrs.define(eq=False, kw_only=True)
-class Desk:
+class PublicationService:
     """Publishing as a journal sees it; without a publisher all of it does nothing.
 
     Attributes:
@@ -47,7 +66,7 @@ class Desk:
     ids: Registry
     look: Callable[[IdLog], Awaitable[Chain]]
     list_ids: Callable[[], Awaitable[tuple[Sequence[str], Failures]]]
-    publisher: Publisher | TransactionalPublisher | None
+    publisher: Publisher | None
 
     @property
     def on_stored(self) -> Callable[[IdLog, Sequence[Item]], None] | None:
@@ -169,3 +188,85 @@ async def _save(idlog: IdLog) -> None:
     if idlog.unsaved:
         async with idlog.turn():
             await save_mark(idlog)
+
+
+class NoSink(EventSink):
+    """What a mapper that publishes nothing writes to."""
+
+    def submit(self, topic: str, key: bytes, value: bytes, on_ack: Callable[[Ack], None]) -> None:
+        """Refuse; never called for an empty mapper."""
+        on_ack(Ack(Fate.REFUSED, reason="nothing is published"))
+
+
+@attrs.frozen
+class Publishing:
+    """What a journal is opened with to publish its events.
+
+    Attributes:
+        mapping: where they go.
+        sink: what takes them.
+    """
+
+    mapping: Mapping
+    sink: EventSink | TransactionalSink
+
+
+def make_mapping(config: JournalConfig, mapper: EventTopicMapper | None) -> Mapping:
+    """The mapper that was given, else the one that the configuration names.
+
+    Raises:
+        ConfigError: it cannot be loaded.
+    """
+    return Mapping(mapper or load_event_topic_mapper(config.event_producer.topic_mapper_class), config)
+
+
+def make_service(
+    publishing: Publishing | None,
+    *,
+    driver: Driver,
+    config: JournalConfig,
+    layout: Layout,
+    ids: Registry,
+    serializer: Serializer,
+    spawn: Callable[..., bool],
+    read: Callable[[IdLog, int], AbstractAsyncContextManager[ReplayChannel]],
+    look: Callable[[IdLog], Awaitable[Chain]],
+) -> PublicationService:
+    """Make what a journal publishes with.
+
+    Args:
+        publishing: None for a journal that does not publish.
+        driver: the journal's, like the following.
+        config: the same.
+        layout: the same.
+        ids: the same.
+        serializer: the same.
+        spawn: starts a task in the journal's nursery.
+        read: opens the events of an id from a number on.
+        look: judges what came to an id's log since the last look.
+    """
+    mapping = Mapping(EmptyEventTopicMapper(), config) if publishing is None else publishing.mapping
+    context = PublisherContext(
+        spawn=spawn,
+        read=read,
+        look=look,
+        topics_of=lambda idlog, event: mapping.topics_of(event, idlog.log.topic),
+        encode=lambda event: encode_entry(event, serializer.dump(event.payload)),
+        topics=EventTopics(driver, config, ids.has_topic),
+        reliable=config.event_producer.mode == "at-least-once" and not mapping.empty,
+        max_in_flight=MAX_IN_FLIGHT,
+    )
+    return PublicationService(
+        config=config,
+        mapping=mapping,
+        ids=ids,
+        look=look,
+        list_ids=partial(stored_ids, driver, config, layout),
+        publisher=None if publishing is None else _publisher(context, publishing.sink),
+    )
+
+
+def _publisher(context: PublisherContext, sink: EventSink | TransactionalSink) -> Publisher:
+    if isinstance(sink, TransactionalSink):
+        return ExactlyOncePublisher(context, sink)
+    return AtLeastOncePublisher(context, sink)

@@ -17,9 +17,9 @@ import attrs
 from .._core.event_format import event_value
 from .._journal.batch import Item
 from ..driver import PublishedRecord
-from .flow import Flow
-from .mapping import Topics
-from .shelf import TAIL_WRITES, Shelf
+from .context import Flow
+from .progress import TAIL_WRITES, PublicationProgress
+from .routing import Topics
 
 MAX_RECORDS: Final = 2_000
 MAX_BYTES: Final = 4 * 1024 * 1024
@@ -27,7 +27,7 @@ MAX_BYTES: Final = 4 * 1024 * 1024
 
 
 @attrs.define(eq=False)
-class Batch:
+class TransactionBatch:
     """What one transaction publishes.
 
     Attributes:
@@ -52,18 +52,14 @@ class Batch:
 
 
 @attrs.define(eq=False, kw_only=True)
-class Ledger(Shelf):
+class TransactionQueue(PublicationProgress):
     """See the module.
 
     Attributes:
         flow: bounds what all ids keep in memory.
-        put_off: publishing failed, and there is a pause.
-        due: when the pause ends.
     """
 
     flow: Flow
-    put_off: bool = False
-    due: float = 0.0
 
     @property
     def complete(self) -> bool:
@@ -72,7 +68,7 @@ class Ledger(Shelf):
 
     @property
     def settled(self) -> bool:
-        """All is published, and nobody waits: a new ledger, made of the journal's mark, would know as much."""
+        """All is published, and nobody waits: a new queue, made of the journal's mark, would know as much."""
         return self.complete and not (self.queued or self.put_off or self.awaited)
 
     @property
@@ -113,9 +109,9 @@ class Ledger(Shelf):
         self.tail_above = items[-1].last
         self.confirm(self.tail_above)
 
-    def first_batch(self) -> Batch:
+    def first_batch(self) -> TransactionBatch:
         """The oldest writes that wait, as many as one transaction takes."""
-        batch = Batch(self.published)
+        batch = TransactionBatch(self.published)
         for item in self.tail or ():
             if batch.full or (batch.records and batch.size + item.size > MAX_BYTES):
                 break
@@ -125,7 +121,7 @@ class Ledger(Shelf):
             batch.last = max(batch.last, item.last)
         return batch
 
-    def add(self, batch: Batch, number: int, topics: Topics, entry: bytes) -> None:
+    def add(self, batch: TransactionBatch, number: int, topics: Topics, entry: bytes) -> None:
         """Add an event to a batch."""
         if topics:
             value = event_value(self.prefix, entry)

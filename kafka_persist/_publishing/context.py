@@ -1,13 +1,48 @@
-"""How much of a journal's publishing is in flight: the bound on it, and waiting for changes."""
+"""What all ids of a publisher share: its context, and the bound on what is in flight."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Final
 
+import attrs
 import trio
+
+from .._core.chain import Chain
+from .._journal.idlog import IdLog
+from ..abc import ReplayChannel
+from ..model import PersistentRepr
+from .event_topics import EventTopics
+from .routing import Topics
 
 MAX_BYTES: Final = 64 * 1024 * 1024
 """Bytes handed over and not confirmed; more waits in the journal."""
+
+
+@attrs.frozen(kw_only=True)
+class PublisherContext:
+    """What a publisher works with.
+
+    Attributes:
+        spawn: starts ``async_fn(*args)`` in the journal's nursery; False if that is closed.
+        read: opens the events of an id from a number on, up to the head as it is then.
+        look: judges what came to an id's log since the last look.
+        topics_of: where an event goes.
+        encode: an event as an entry of the journal.
+        topics: creates topics before the first event goes there.
+        reliable: False for "fire-and-forget": what fails is not sent again.
+        max_in_flight: records handed over and not confirmed.
+    """
+
+    spawn: Callable[..., bool]
+    read: Callable[[IdLog, int], AbstractAsyncContextManager[ReplayChannel]]
+    look: Callable[[IdLog], Awaitable[Chain]]
+    topics_of: Callable[[IdLog, PersistentRepr], Topics]
+    encode: Callable[[PersistentRepr], bytes]
+    topics: EventTopics
+    reliable: bool
+    max_in_flight: int
 
 
 class Flow:
