@@ -10,7 +10,6 @@ import logging
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from typing import Final
 from uuid import UUID
 
 import trio
@@ -23,7 +22,7 @@ from ._journal.deadlines import Deadlines
 from ._journal.encoding import Encoder
 from ._journal.gate import Gate
 from ._journal.idlog import IdLog
-from ._journal.interface import KafkaJournal
+from ._journal.interface import CAPABILITIES, KafkaJournal
 from ._journal.known import Tools
 from ._journal.layout import TopicPerId
 from ._journal.listing import has_events, listed
@@ -49,24 +48,9 @@ from .model import MAX_SEQUENCE_NR, AtomicWrite, Rejection, check_persistence_id
 from .publishing import EventTopicMapper, PendingReport, PublishingStatistics
 from .serialization import Serializer, default_serializer
 
-__all__ = ["CAPABILITIES", "KafkaJournal", "TopicPerIdJournal", "open_journal", "open_journal_on"]
+__all__ = ["KafkaJournal", "open_journal", "open_journal_on"]
 
 _log = logging.getLogger("kafka_persist.journal")
-
-CAPABILITIES: Final = frozenset(
-    {
-        Capability.MULTI_EVENT_ATOMIC_WRITES,
-        Capability.REJECTS_UNSERIALIZABLE,
-        Capability.METADATA,
-        Capability.TAGS,
-        Capability.DELETES,
-        Capability.DELETES_INSIDE_ATOMIC_WRITES,
-        Capability.REFUSES_STALE_SEQUENCE_NRS,
-        Capability.FENCING,
-        Capability.DURABLE,
-        Capability.PERSISTENCE_IDS,
-    }
-)
 
 
 @asynccontextmanager

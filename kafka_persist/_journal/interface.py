@@ -4,9 +4,26 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Awaitable, Callable, Iterable
+from typing import Final
 
-from ..abc import Journal
+from ..abc import Capability, Journal
 from ..publishing import PendingReport, PublishingStatistics
+
+CAPABILITIES: Final = frozenset(
+    {
+        Capability.MULTI_EVENT_ATOMIC_WRITES,
+        Capability.REJECTS_UNSERIALIZABLE,
+        Capability.METADATA,
+        Capability.TAGS,
+        Capability.DELETES,
+        Capability.DELETES_INSIDE_ATOMIC_WRITES,
+        Capability.REFUSES_STALE_SEQUENCE_NRS,
+        Capability.FENCING,
+        Capability.DURABLE,
+        Capability.PERSISTENCE_IDS,
+    }
+)
+"""What both layouts can do."""
 
 
 class KafkaJournal(Journal):

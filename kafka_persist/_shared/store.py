@@ -15,7 +15,7 @@ from .._index.lmdb_table import open_table
 from .._journal.batch import Batch
 from .._journal.deadlines import Deadlines
 from .._journal.gate import Gate
-from .._journal.interface import KafkaJournal
+from .._journal.interface import CAPABILITIES, KafkaJournal
 from .._journal.known import Tools
 from .._journal.replay import Window
 from .._lifecycle import Background
@@ -39,21 +39,6 @@ from .log import SharedItem, SharedLog
 from .place import log_name, log_of, partition_of
 from .replay import IndexReplay
 from .shard import Shard
-
-CAPABILITIES: Final = frozenset(
-    {
-        Capability.MULTI_EVENT_ATOMIC_WRITES,
-        Capability.REJECTS_UNSERIALIZABLE,
-        Capability.METADATA,
-        Capability.TAGS,
-        Capability.DELETES,
-        Capability.DELETES_INSIDE_ATOMIC_WRITES,
-        Capability.REFUSES_STALE_SEQUENCE_NRS,
-        Capability.FENCING,
-        Capability.DURABLE,
-        Capability.PERSISTENCE_IDS,
-    }
-)
 
 LOST_LOGS: Final = 20
 """How often a deletion takes a log that another process took meanwhile."""

