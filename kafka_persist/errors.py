@@ -231,7 +231,7 @@ class RecoveryStalled(BrokerError, TimeoutError):  # noqa: N818
 
 
 class WriteNotSent(BrokerError, TimeoutError):  # noqa: N818
-    """A write waited for its turn as long as ``delivery-timeout`` allows and was not handed over; certainly not stored."""
+    """A write waited for its turn longer than the configured time and was not handed over; certainly not stored."""
 
     retriable = True
     certain = "Certainly not stored: it was never handed over, and never will be."

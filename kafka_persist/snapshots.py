@@ -21,7 +21,7 @@ import trio
 
 from ._core.snapshot_payload import encode_payload
 from ._lifecycle import Background, background, require_trio
-from ._snapshots.jobs import Job, Jobs, Turns
+from ._snapshots.jobs import Job, Jobs, Preparation, Turns
 from ._snapshots.loading import Loader
 from ._snapshots.removing import Tidier, withdraw
 from ._snapshots.saving import ABANDONED_MS, Saver
@@ -119,6 +119,7 @@ class KafkaSnapshotStore(SnapshotStore):
         self._turns = Turns()
         self._loads = trio.CapacityLimiter(config.max_concurrent_recoveries)
         self._saves = trio.CapacityLimiter(MAX_CONCURRENT_SAVES)
+        self._preparing_seconds = config.connect_timeout + config.recovery_stall_timeout
         room = min(config.max_record_bytes, driver.max_record_bytes)
         self._tidier = Tidier(config.keep, room, min(TIDY_SECONDS, config.delivery_timeout))
         self._saver = Saver(config, room, clock, self._tidier)
@@ -152,6 +153,11 @@ class KafkaSnapshotStore(SnapshotStore):
             SerializationError: it cannot be encoded, or has more than ``config.max_snapshot_bytes`` bytes.
             PersistenceIdCollision, ForeignEvent: another id has records in the same topic.
             WriteOutcomeUnknown, BrokerError: see `SnapshotStore.save`.
+            WriteNotSent: what comes before the first record (other saves, the topic, what is in it) took longer than
+                ``config.connect_timeout`` and ``config.recovery_stall_timeout`` together; certainly not stored.
+
+        So it ends after these two and ``config.delivery_timeout``, one for every eight chunks, and at most 5 seconds of
+        tidying up.
 
         Cancellation: until the last record is handed over nothing is stored; after that the call waits for the answer.
         """
@@ -175,6 +181,7 @@ class KafkaSnapshotStore(SnapshotStore):
 
         Raises:
             WriteOutcomeUnknown: it may or may not be deleted; deleting again is safe.
+            WriteNotSent: the same as for `save`; nothing was deleted.
             BrokerError: the broker did not answer.
 
         Cancellation: until the first record is handed over nothing is deleted; after that the call waits.
@@ -196,6 +203,7 @@ class KafkaSnapshotStore(SnapshotStore):
 
         Raises:
             WriteOutcomeUnknown: they may or may not be deleted; deleting again is safe.
+            WriteNotSent: the same as for `save`; nothing was deleted.
             BrokerError: the broker did not answer.
 
         Cancellation: as `delete`.
@@ -206,10 +214,9 @@ class KafkaSnapshotStore(SnapshotStore):
     # --- as tasks of the store's nursery -------------------------------------------------------------------------
 
     async def _save(self, job: Job[SnapshotMetadata], metadata: SnapshotMetadata, payload: bytes) -> SnapshotMetadata:
-        async with self._turns.of(metadata.persistence_id), self._saves:
-            self._check_open()
-            topic = self._topic(metadata.persistence_id)
-            await self._driver.ensure_topics([spec_of(self._config, topic.log)])
+        topic = self._topic(metadata.persistence_id)
+        async with AsyncExitStack() as held:
+            await self._prepare("saving a snapshot", held, topic, creating=True)
             return await self._saver.save(job, topic, metadata, payload)
 
     async def _load(
@@ -219,20 +226,43 @@ class KafkaSnapshotStore(SnapshotStore):
             return await self._loader.load(self._topic(persistence_id), criteria)
 
     async def _delete(self, job: Job[None], persistence_id: str, criteria: SelectionCriteria) -> None:
-        async with self._turns.of(persistence_id):
-            self._check_open()
-            topic = self._topic(persistence_id)
+        topic = self._topic(persistence_id)
+        async with AsyncExitStack() as held:
             try:
-                index = await topic.look()
+                await self._prepare("deleting snapshots", held, topic, creating=False)
             except TopicMissing:
                 return
-            victims = index.matching(criteria)
-            strange = list(index.strange) if criteria == LATEST else []
+            victims = topic.index.matching(criteria)
+            strange = list(topic.index.strange) if criteria == LATEST else []
             if victims or strange:
                 await job.point_of_no_return()
                 sent = await withdraw(topic, victims, strange)
                 job.succeed(None)
                 await self._tidier.run(topic, sent, garbage_before=self._clock() - ABANDONED_MS, retain=False)
+
+    async def _prepare(self, doing: str, held: AsyncExitStack, topic: SnapshotTopic, *, creating: bool) -> None:
+        """Do all that comes before the first record of a call: the id's turn, its topic, what is in it, room for records.
+
+        One time for all of it, however many others are before this call. What is held is let go with `held`.
+
+        Raises:
+            WriteNotSent: it took too long.
+            TopicMissing: there is no topic, and none was to be created.
+        """
+        name = printable(topic.persistence_id)
+        preparation = Preparation(f"{doing} of {name}", self._preparing_seconds)
+        with preparation.in_time():
+            preparation.waits_for = "earlier calls that write to the id"
+            await held.enter_async_context(self._turns.of(topic.persistence_id))
+            self._check_open()
+            if creating:
+                preparation.waits_for = f"topic {topic.log.topic} to be found or created"
+                await self._driver.ensure_topics([spec_of(self._config, topic.log)])
+            preparation.waits_for = f"what is in {topic.log}"
+            await topic.look()
+            if creating:
+                preparation.waits_for = f"the records of {MAX_CONCURRENT_SAVES} other saves"
+                await held.enter_async_context(self._saves)
 
     # --- the rest ------------------------------------------------------------------------------------------------
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any, Final, TypeVar
@@ -14,10 +13,19 @@ from confluent_kafka.admin import AdminClient, ClusterMetadata, ConfigResource, 
 
 from ..driver import Log, TopicSpec
 from ..errors import ClusterNotReady, ConnectError, PersistenceError, TopicMissing, TopicSettingsRefused
-from .blocking import Users, pause, wait_for
+from .blocking import LEAST_SECONDS, Until, Users, pause, wait_for
 from .checks import problems_of
 from .client import Reasons
-from .errors import AUTHORIZATION, MISSING, OUT_OF_RANGE, UNREACHABLE, broker_error, error_in, translated
+from .errors import (
+    AUTHORIZATION,
+    CONTROLLER_GONE,
+    MISSING,
+    OUT_OF_RANGE,
+    UNREACHABLE,
+    broker_error,
+    error_in,
+    translated,
+)
 
 T = TypeVar("T")
 
@@ -79,30 +87,33 @@ class Admin:
 
     def look(self, names: Sequence[str]) -> dict[str, int | PersistenceError]:
         """How many partitions each topic has; 0 if it certainly does not exist."""
-        give_up = time.monotonic() + self._timeout
+        until = Until(self._timeout)
         found: dict[str, int | PersistenceError] = {}
         while True:
             left = [name for name in names if name not in found]
-            unknown = [name for name, error in self._described(left, found).items() if error.code() in MISSING]
-            passing = self._missing(unknown, found) if unknown else []
+            unknown = [name for name, error in self._described(left, found, until).items() if error.code() in MISSING]
+            passing = self._missing(unknown, found, until) if unknown else []
             left = [name for name in names if name not in found]
             if not left:
                 return found
-            if time.monotonic() > give_up:
+            if until.over:
                 self._client.poll(0)  # lets the client tell its reasons
                 reason = passing[0] if passing else f"no broker answers ({self._reasons.text()})"
                 error = ConnectError(f"looking for topics: nobody can tell whether they exist: {reason}")
                 return found | dict.fromkeys(left, error)
             pause()
 
-    def _described(self, names: Sequence[str], found: dict[str, int | PersistenceError]) -> dict[str, KafkaError]:
+    def _described(
+        self, names: Sequence[str], found: dict[str, int | PersistenceError], until: Until
+    ) -> dict[str, KafkaError]:
         """Note the topics that metadata shows; return the answers about the others."""
         open_ones: dict[str, KafkaError] = {}
         if not names:
             return open_ones
-        answers = self._client.describe_topics(TopicCollection(list(names)), request_timeout=self._timeout)
+        seconds = until.share
+        answers = self._client.describe_topics(TopicCollection(list(names)), request_timeout=seconds)
         for name, answer in answers.items():
-            error = self._error(answer)
+            error = self._error(answer, seconds)
             if error is None:
                 found[name] = len(answer.result().partitions)
             elif error.code() in UNREACHABLE or error.code() in MISSING:
@@ -111,7 +122,7 @@ class Admin:
                 found[name] = broker_error(error, f"looking for topic {name}")
         return open_ones
 
-    def _missing(self, names: Sequence[str], found: dict[str, int | PersistenceError]) -> list[str]:
+    def _missing(self, names: Sequence[str], found: dict[str, int | PersistenceError], until: Until) -> list[str]:
         """Ask the controller, which knows, whether these could be created; return why it did not say.
 
         With one copy, whatever is configured: with brokers missing it would refuse more, and that is not the question.
@@ -120,14 +131,15 @@ class Admin:
         passing: list[str] = []
         moved = False
         wanted = [NewTopic(name, num_partitions=1, replication_factor=1) for name in names]
-        answers = self._client.create_topics(wanted, validate_only=True, request_timeout=self._timeout)
+        seconds = until.share
+        answers = self._client.create_topics(wanted, validate_only=True, request_timeout=seconds)
         for name, answer in answers.items():
-            error = self._error(answer)
+            error = self._error(answer, seconds)
             if error is None or error.code() in AUTHORIZATION:
                 found[name] = 0
             elif error.code() in UNREACHABLE or error.code() == KafkaError.TOPIC_ALREADY_EXISTS:
                 passing.append(error.str())
-                moved = moved or error.code() == KafkaError.NOT_CONTROLLER
+                moved = moved or error.code() in CONTROLLER_GONE
             else:
                 found[name] = broker_error(error, f"asking the controller for topic {name}")
         if moved:
@@ -146,53 +158,59 @@ class Admin:
             topic: of which; None for all.
             doing: names the request in the error.
         """
-        give_up = time.monotonic() + self._timeout
+        until = Until(self._timeout)
         seconds = METADATA_SECONDS
         while True:
             try:
                 return self._client.list_topics(*(() if topic is None else (topic,)), timeout=seconds)
             except KafkaException as exception:
                 error = error_in(exception)
-                if error.code() not in UNREACHABLE or time.monotonic() > give_up:
+                if error.code() not in UNREACHABLE or until.over:
                     raise broker_error(error, doing) from None
             pause()
-            seconds = min(self._timeout, seconds * 2)  # a large cluster needs longer for all of its topics
+            seconds = max(
+                LEAST_SECONDS, min(until.left, seconds * 2)
+            )  # a large cluster needs longer for all of its topics
 
     # --- creating ------------------------------------------------------------------------------------------------
 
     def ensure(self, specs: Sequence[TopicSpec]) -> dict[TopicSpec, int | PersistenceError]:
-        """Create the missing topics, check the settings of all.
+        """Create the missing topics, check the settings of all; within the timeout and `PER_TOPIC_SECONDS` for each.
 
         Returns:
-            None for each that may be used; `TopicSettingsRefused`, `TopicMissing` or a `BrokerError` for the others.
+            How many partitions each has that may be used, 0 where that is not known; `TopicSettingsRefused`,
+            `TopicMissing` or a `BrokerError` for the others.
         """
+        until = Until(self._timeout + PER_TOPIC_SECONDS * len(specs))
         results: dict[TopicSpec, PersistenceError | None] = {}
         created: list[TopicSpec] = []
-        existing = self._create_missing(specs, created, results) if self._create else self._there(specs, results)
-        self._check(existing, results)
-        self._check(self._one_of_each_kind(created), results)
+        existing = self._create_missing(specs, created, results, until) if self._create else self._there(specs, results)
+        self._check([*existing, *self._one_of_each_kind(created)], results, until)
         counts: dict[str, int | PersistenceError] = {spec.name: max(0, spec.partitions) for spec in created}
-        self._described([spec.name for spec in existing], counts)
+        self._described([spec.name for spec in existing if results[spec] is None], counts, until)
         return {spec: results.get(spec) or _count(counts.get(spec.name)) for spec in specs}
 
     def _create_missing(
-        self, specs: Sequence[TopicSpec], created: list[TopicSpec], results: dict[TopicSpec, PersistenceError | None]
+        self,
+        specs: Sequence[TopicSpec],
+        created: list[TopicSpec],
+        results: dict[TopicSpec, PersistenceError | None],
+        until: Until,
     ) -> list[TopicSpec]:
         """Create `specs`; return those that were there before."""
-        give_up = time.monotonic() + self._timeout
         existing: list[TopicSpec] = []
         left = list(specs)
         while left:
             again: list[TopicSpec] = []
             moved = False
-            for spec, error in self._create_now(left).items():
+            for spec, error in self._create_now(left, until.share).items():
                 if error is None:
                     created.append(spec)
                 elif error.code() == KafkaError.TOPIC_ALREADY_EXISTS or error.code() in AUTHORIZATION:
                     existing.append(spec)  # not allowed to create: it may still be there, and the first use of it tells
-                elif error.code() in UNREACHABLE and time.monotonic() < give_up:
+                elif error.code() in UNREACHABLE and not until.over:
                     again.append(spec)
-                    moved = moved or error.code() == KafkaError.NOT_CONTROLLER
+                    moved = moved or error.code() in CONTROLLER_GONE
                 else:
                     results[spec] = broker_error(error, f"creating topic {spec.name}").about(topic=spec.name)
             left = again
@@ -207,7 +225,7 @@ class Admin:
         with contextlib.suppress(KafkaException):
             self._client.list_topics(ANY_TOPIC, timeout=METADATA_SECONDS)
 
-    def _create_now(self, specs: Sequence[TopicSpec]) -> dict[TopicSpec, KafkaError | None]:
+    def _create_now(self, specs: Sequence[TopicSpec], seconds: float) -> dict[TopicSpec, KafkaError | None]:
         wanted = [
             NewTopic(
                 spec.name,
@@ -217,9 +235,8 @@ class Admin:
             )
             for spec in specs
         ]
-        timeout = self._timeout + PER_TOPIC_SECONDS * len(wanted)
-        answers = self._client.create_topics(wanted, operation_timeout=timeout, request_timeout=timeout + 5)
-        return {spec: self._error(answers[spec.name], timeout + 5) for spec in specs}
+        answers = self._client.create_topics(wanted, operation_timeout=seconds, request_timeout=seconds)
+        return {spec: self._error(answers[spec.name], seconds) for spec in specs}
 
     def _there(self, specs: Sequence[TopicSpec], results: dict[TopicSpec, PersistenceError | None]) -> list[TopicSpec]:
         """Those that exist; nothing may be created."""
@@ -241,18 +258,20 @@ class Admin:
         """New topics have what we asked for, and the cluster's defaults, which one of each role shows."""
         return list({(spec.role, *sorted(spec.settings.items())): spec for spec in created}.values())
 
-    def _check(self, specs: Collection[TopicSpec], results: dict[TopicSpec, PersistenceError | None]) -> None:
+    def _check(
+        self, specs: Collection[TopicSpec], results: dict[TopicSpec, PersistenceError | None], until: Until
+    ) -> None:
         """Look for settings that lose data."""
-        give_up = time.monotonic() + self._timeout
         left = list(specs)
         while left:
             again: list[TopicSpec] = []
             resources = {spec: ConfigResource(ResourceType.TOPIC, spec.name) for spec in left}
-            answers = self._client.describe_configs(list(resources.values()), request_timeout=self._timeout)
+            seconds = until.share
+            answers = self._client.describe_configs(list(resources.values()), request_timeout=seconds)
             for spec, resource in resources.items():
-                error = self._error(answers[resource])
+                error = self._error(answers[resource], seconds)
                 passing = error is not None and (error.code() in UNREACHABLE or error.code() in MISSING)
-                if passing and time.monotonic() < give_up:
+                if passing and not until.over:
                     again.append(spec)  # one that was just created is not known to every broker at once
                 else:
                     results[spec] = self._verdict(spec, error, answers[resource])
@@ -314,7 +333,7 @@ class Admin:
         """See `Driver.delete_before`."""
         wanted = [TopicPartition(log.topic, log.partition, offset)]
         (answer,) = self._client.delete_records(wanted, request_timeout=self._timeout).values()
-        error = self._error(answer)
+        error = self._error(answer, self._timeout)
         if error is None:
             return
         doing = f"deleting the records of {log} below offset {offset}"
@@ -326,10 +345,10 @@ class Admin:
 
     # --- the rest ------------------------------------------------------------------------------------------------
 
-    def _error(self, answer: Future[Any], seconds: float | None = None) -> KafkaError | None:
-        """What is wrong with an answer; None if nothing is."""
+    def _error(self, answer: Future[Any], seconds: float) -> KafkaError | None:
+        """What is wrong with the answer to a request that had `seconds`; None if nothing is."""
         try:
-            wait_for(answer, (seconds or self._timeout) + GRACE_SECONDS)
+            wait_for(answer, seconds + GRACE_SECONDS)
         except KafkaException as exception:
             return error_in(exception)
         except TimeoutError as error:

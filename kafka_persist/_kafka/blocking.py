@@ -23,6 +23,12 @@ PAUSE_SECONDS: Final = 0.05
 THREADS: Final = 8
 """Blocking calls of one driver at the same time; those that wait for topics share requests, so these are few."""
 
+TRY_SECONDS: Final = 1.0
+"""What a request is given at least while there is time; half of the time that is left otherwise."""
+
+LEAST_SECONDS: Final = 0.1
+"""What a request is given when the time is over."""
+
 
 class Blocking:
     """Runs blocking calls."""
@@ -36,6 +42,33 @@ class Blocking:
         Cancellation: as soon as the call looks for it (`wait_for`, `pause`), which is at least every `SLICE_SECONDS`.
         """
         return await trio.to_thread.run_sync(sync_fn, limiter=self._limiter)
+
+
+class Until:
+    """The deadline of a whole call: its requests share the time, so that their limits do not add up.
+
+    Args:
+        seconds: from now on.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._end = time.monotonic() + seconds
+
+    @property
+    def left(self) -> float:
+        """Seconds that are left."""
+        return self._end - time.monotonic()
+
+    @property
+    def over(self) -> bool:
+        """Nothing is asked again."""
+        return self.left <= 0
+
+    @property
+    def share(self) -> float:
+        """How long the next request may take: a broker that is silent must leave time to ask another one."""
+        return max(LEAST_SECONDS, min(self.left, max(TRY_SECONDS, self.left / 2)))
 
 
 def wait_for(answer: Future[T], seconds: float) -> T:

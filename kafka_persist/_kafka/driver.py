@@ -15,8 +15,8 @@ from confluent_kafka.admin import AdminClient
 from .._lifecycle import Background, background, open_nursery
 from ..config import StoreConfig
 from ..driver import Ack, Driver, Log, LogReader, Scan, TopicSpec
-from ..errors import ConfigError, JournalBroken, RecoveryStalled, TopicMissing
-from .admin import Admin, close_admin_client
+from ..errors import ConfigError, ConnectError, JournalBroken, RecoveryStalled, TopicMissing
+from .admin import GRACE_SECONDS, Admin, close_admin_client
 from .blocking import Blocking
 from .brokers import Brokers, C, at, located
 from .client import Reasons, client_config
@@ -215,14 +215,15 @@ class KafkaDriver(Driver):
 
     async def scan(self, log: Log, start: int | None, stop: int | None) -> Scan:
         """See `Driver.scan`."""
-        if not self._topics.is_known(log) and not await self._topics.exists(log):
+        if not self._topics.is_known(log) and not await self._exists(log):
             raise _missing(log)
         give_up = trio.current_time() + self._config.recovery_stall_timeout
+        patience = self._reader.patience()
         while True:
             try:
-                return await self._reader.read(log, start, stop)
+                return await self._reader.read(log, start, stop, patience)
             except TopicMissing:
-                if not await self._topics.exists(log):  # noqa: ASYNC120 - the exception is only a reason to ask
+                if not await self._exists(log):  # noqa: ASYNC120 - the exception is only a reason to ask
                     raise
             if trio.current_time() > give_up:
                 raise RecoveryStalled(
@@ -230,6 +231,19 @@ class KafkaDriver(Driver):
                     f"for {self._config.recovery_stall_timeout:g} s (recovery-stall-timeout)"
                 ).about(topic=log.topic)
             await trio.sleep(PAUSE_SECONDS)
+
+    async def _exists(self, log: Log) -> bool:
+        """Ask for a topic; the time includes waiting for requests of others.
+
+        Raises:
+            BrokerError: nobody could tell within ``config.connect_timeout``.
+        """
+        with trio.move_on_after(self._config.connect_timeout + GRACE_SECONDS):
+            return await self._topics.exists(log)
+        raise ConnectError(
+            f"looking for topic {log.topic}: nobody could tell within {self._config.connect_timeout:g} s "
+            f"(connect-timeout): {self._reasons.text()}"
+        ).about(topic=log.topic)
 
     def open_reader(self, log: Log, start: int) -> AbstractAsyncContextManager[LogReader]:
         """See `Driver.open_reader`."""
@@ -266,7 +280,7 @@ class KafkaDriver(Driver):
     async def partition_count(self, topic: str) -> int:
         """See `Driver.partition_count`."""
         if not self._topics.partition_count(topic):
-            await self._topics.exists(Log(topic))
+            await self._exists(Log(topic))
         await trio.lowlevel.checkpoint()
         return self._topics.partition_count(topic)
 

@@ -105,6 +105,9 @@ NOT_READY: Final = frozenset(
 UNREACHABLE: Final = SILENT | NOT_READY
 """The one table of passing conditions: waiting may help. Readers ask again until their deadline, errors say `retriable`."""
 
+CONTROLLER_GONE: Final = SILENT | {KafkaError.NOT_CONTROLLER}
+"""After these the controller is looked for: the client would go on asking the one that it knows for minutes."""
+
 SENT_AGAIN: Final = (SILENT | NOT_READY | MISSING) - {KafkaError.UNKNOWN}
 """Failures of a record after which it is handed over again, until its own deadline. Not after "unknown server error":
 brokers say so also of a record that they will refuse each time."""

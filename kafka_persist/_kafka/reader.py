@@ -95,14 +95,20 @@ class Reader:
 
     # --- short reads ---------------------------------------------------------------------------------------------
 
-    async def read(self, log: Log, start: int | None, stop: int | None) -> Scan:
+    async def read(self, log: Log, start: int | None, stop: int | None, patience: Patience | None = None) -> Scan:
         """Read one stretch of a log whose topic exists; see `Driver.scan`.
+
+        Args:
+            log: which.
+            start: from where on.
+            stop: up to where.
+            patience: that of a caller who reads again after an error: the time without progress is the same one.
 
         Raises:
             TopicMissing: the brokers say that there is no such topic.
         """
         self._reading += 1
-        patience = self.patience()
+        patience = patience or self.patience()
         try:
             while True:
                 try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 import attrs
 import trio
@@ -14,6 +14,13 @@ from ..errors import PersistenceError, StoreClosed
 
 K = TypeVar("K", bound=Hashable)
 R = TypeVar("R")
+
+
+PATIENCE: Final = 0.5
+"""Seconds after which a request that has no answer yet holds up the next one no longer."""
+
+AT_ONCE: Final = 3
+"""Requests under way at a time; more wait, as threads and brokers have bounds."""
 
 
 @attrs.define(eq=False)
@@ -26,6 +33,9 @@ class _Question(Generic[K, R]):
 
 class Together(Generic[K, R]):
     """Asks for many keys at a time: those that come while a request is under way share the next one.
+
+    A request that takes long (nobody answers, or a topic cannot be made now) is not waited for: those who ask for
+    something else would wait for what they have not asked for.
 
     Args:
         ask: answers several distinct keys; one that it leaves out, or an error, is an error of its own.
@@ -41,6 +51,7 @@ class Together(Generic[K, R]):
         self._most = most
         self._waiting: list[_Question[K, R]] = []
         self._running = False
+        self._slots = trio.Semaphore(AT_ONCE)
 
     async def __call__(self, key: K) -> R:
         """Ask for one key.
@@ -89,15 +100,38 @@ class Together(Generic[K, R]):
     async def _serve(self) -> None:
         try:
             while self._waiting:
+                await self._slots.acquire()
+                if not self._waiting:  # all have left meanwhile
+                    self._slots.release()
+                    break
                 keys = list(dict.fromkeys(each.key for each in self._waiting))[: self._most]
                 chosen = set(keys)
                 now = [each for each in self._waiting if each.key in chosen]
                 self._waiting = [each for each in self._waiting if each.key not in chosen]
-                await self._serve_some(keys, now)
+                ended = trio.Event()
+                if not self._tasks.spawn(self._serve_one, keys, now, ended):
+                    self._end(now, ended)
+                with trio.move_on_after(PATIENCE):
+                    await ended.wait()
         finally:
             self._running = False
             for left in self._waiting:
                 self._give_up(left)
+
+    async def _serve_one(self, keys: Sequence[K], questions: Sequence[_Question[K, R]], ended: trio.Event) -> None:
+        try:
+            await self._serve_some(keys, questions)
+        finally:
+            self._end(questions, ended)
+
+    def _end(self, questions: Sequence[_Question[K, R]], ended: trio.Event) -> None:
+        """Everybody has an answer, at least that there will be none."""
+        for question in questions:
+            if not question.answers and question.error is None:
+                self._give_up(question)
+            question.answered.set()
+        self._slots.release()
+        ended.set()
 
     async def _serve_some(self, keys: Sequence[K], questions: Sequence[_Question[K, R]]) -> None:
         try:
@@ -111,11 +145,6 @@ class Together(Generic[K, R]):
         except PersistenceError as error:
             for question in questions:
                 question.error = copy.copy(error)
-        finally:
-            for question in questions:
-                if not question.answers and question.error is None:
-                    self._give_up(question)
-                question.answered.set()
 
     def _give_up(self, question: _Question[K, R]) -> None:
         question.error = StoreClosed("the connection to Kafka was closed during this call")

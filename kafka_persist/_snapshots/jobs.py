@@ -6,15 +6,15 @@ task is beyond its point of no return: then the caller waits for its result, lik
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
 import attrs
 import trio
 
 from .._lifecycle import Background
-from ..errors import StoreClosed, WriteOutcomeUnknown
+from ..errors import StoreClosed, WriteNotSent, WriteOutcomeUnknown
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -103,6 +103,37 @@ class Jobs:
             job.abort()
         for job in list(self._running):
             await job.ended.wait()
+
+
+@attrs.define
+class Preparation:
+    """What a writing call does before it writes: one time for all of it.
+
+    Attributes:
+        doing: names the call in the error.
+        seconds: how long it may take.
+        waits_for: what it waits for now.
+    """
+
+    doing: str
+    seconds: float
+    waits_for: str = ""
+
+    @contextmanager
+    def in_time(self) -> Iterator[None]:
+        """Leave the block when the time is over.
+
+        Raises:
+            WriteNotSent: it is.
+        """
+        with trio.move_on_after(self.seconds) as scope:
+            yield
+        if scope.cancelled_caught:
+            raise WriteNotSent(
+                f"{self.doing}: nothing was written within {self.seconds:g} s (connect-timeout and "
+                f"recovery-stall-timeout); it waited for {self.waits_for}. The brokers are slow or not there, or more is "
+                "asked of them than they do; the same call may succeed later"
+            )
 
 
 @attrs.define(eq=False)

@@ -81,7 +81,7 @@ class Saver:
     async def save(
         self, job: Job[SnapshotMetadata], topic: SnapshotTopic, metadata: SnapshotMetadata, payload: bytes
     ) -> SnapshotMetadata:
-        """Store a payload under the id and number of `metadata`; the topic exists.
+        """Store a payload under the id and number of `metadata`; the topic exists, and was looked at.
 
         Raises:
             ForeignEvent, PersistenceIdCollision: another id has records in the topic.
@@ -89,7 +89,7 @@ class Saver:
             BrokerError: certainly not stored.
         """
         began = trio.current_time()
-        index = await topic.look()
+        index = topic.index
         self._refuse_foreign(topic)
         saved = attrs.evolve(metadata, timestamp=self._timestamp(topic, metadata.sequence_nr))
         key = SaveKey(topic.digest, saved.sequence_nr, saved.timestamp, uuid.uuid4().bytes)

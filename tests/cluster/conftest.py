@@ -20,7 +20,7 @@ from kafka_persist import (
 )
 from kafka_persist_testkit import TestServer
 
-from .load import CONNECT, DELIVERY, STALL
+from .times import CONNECT, DELIVERY, STALL
 
 PROPERTIES = {
     "default.replication.factor": "3",

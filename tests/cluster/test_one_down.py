@@ -9,6 +9,7 @@ from kafka_persist.errors import PersistenceError
 
 from .conftest import events_topic
 from .load import Load, append
+from .times import LIMITS
 
 pytestmark = pytest.mark.broker
 
@@ -69,7 +70,7 @@ async def test_an_entity_without_a_snapshot_opens_with_one_broker_down(cluster, 
     async with cluster.open(kafka_prefix) as home, home.entity("old", initial=[], evolve=append) as entity:
         await entity.persist(1, 2)
     await cluster.kill(2)
-    with trio.fail_after(60):
+    with trio.fail_after(2 * sum(LIMITS.values())):
         assert await opened_again_and_again(cluster, kafka_prefix, "old") == [1, 2]
 
 

@@ -150,3 +150,26 @@ async def test_a_write_in_flight_is_waited_for_no_longer_than_the_delivery_timeo
             assert trio.current_time() - started < 2.0 + SOON
             started = trio.current_time()
         assert trio.current_time() - started < 2 * (2.0 + 1.0) + SOON
+
+
+async def test_who_asks_for_topics_waits_no_longer_because_others_ask(server, paused, kafka_prefix):
+    """One deadline over all requests of a call, and none for those of others: three calls, one after the other."""
+    connect = 2.0
+    config = Config(journal=JournalConfig(bootstrap_servers=server.bootstrap_servers, connect_timeout=connect))
+    took = []
+
+    async def timed(persistence, number):
+        began = trio.current_time()
+        with pytest.raises(PersistenceError) as caught:
+            await prepare(persistence, f"{kafka_prefix}{number}")
+        assert caught.value.retriable, caught.value
+        took.append(trio.current_time() - began)
+
+    with trio.fail_after(110):
+        async with open_persistence(config) as persistence:
+            await trio.to_thread.run_sync(paused)
+            async with trio.open_nursery() as nursery:
+                for number in range(3):
+                    nursery.start_soon(timed, persistence, number)
+                    await trio.sleep(0.1)  # the next one must not share the request
+    assert max(took) < 2 * connect + SOON, took
