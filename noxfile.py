@@ -5,9 +5,12 @@ A session uses the Python that runs nox; `-P 3.13` asks for another one. What fo
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
+import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nox
@@ -33,6 +36,7 @@ WITHOUT_KRAFT = ["-m", "not kraft"]  # another -m behind it wins
 ASYNC_RULES = ",".join(f"ASYNC{number}" for number in range(100, 129)) + ",ASYNC900"
 # "An async function always checkpoints" is a promise to callers: of public modules only. 911 is noise on generators.
 CHECKPOINT_RULES = "ASYNC910,ASYNC912,ASYNC913"
+WORKERS = os.cpu_count() or 1
 
 
 def install(session: nox.Session, *groups: str, extras: str = EXTRAS) -> None:
@@ -56,7 +60,7 @@ def demo(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run the tests, those on a real Kafka included, and print branch coverage (`-- -k NAME` chooses).
 
-    All of them run in two processes at once, those on three brokers after them. What is there once more for KRaft is left out; `-- -m kraft` runs it, and
+    All of them run in parts, two at a time, those on three brokers after them. What is there once more for KRaft is left out; `-- -m kraft` runs it, and
     so does the session `compat`.
     """
     install(session, "test")
@@ -118,18 +122,39 @@ def lint(session: nox.Session) -> None:
     session.run("python", "-m", "lab.prose")
     library = sources("kafka_persist")
     others = sources("kafka_persist_testkit", "compat_suite", "lab", "examples", "tests", "docs", "benchmarks")
-    check_async(session, ASYNC_RULES, [*library, *others])
-    check_async(session, CHECKPOINT_RULES, [file for file in library if "/_" not in file])
+    public = [file for file in library if "/_" not in file]
+    rest = [file for file in [*library, *others] if file not in public]
+    check_async(session, [(f"{ASYNC_RULES},{CHECKPOINT_RULES}", public), (ASYNC_RULES, rest)])
     session.run("towncrier", "build", "--draft", "--version", "next", silent=True)
 
 
-def check_async(session: nox.Session, rules: str, files: list[str]) -> None:
-    """Run flake8-async; it has to be told which functions `nursery.start` may be given."""
-    texts = "".join(Path(file).read_text("utf-8") for file in files)
+def check_async(session: nox.Session, checks: list[tuple[str, list[str]]]) -> None:
+    """Run flake8-async, each file once, by as many processes as there are processors: it is the slowest check by far.
+
+    It has to be told which functions `nursery.start` may be given.
+
+    Args:
+        session: where it is installed.
+        checks: which rules for which files.
+    """
+    texts = "".join(Path(file).read_text("utf-8") for _, files in checks for file in files)
     startable = ",".join(sorted(set(re.findall(r"async def (\w+)\([^)]*task_status", texts))))
     options = [f"--startable-in-context-manager={startable}"] if startable else []
-    session.log(f"flake8-async: {len(files)} files, {rules}")
-    session.run("flake8-async", f"--enable={rules}", *options, *files, log=False)
+    shares = [(rules, files[place::WORKERS]) for rules, files in checks for place in range(WORKERS)]
+
+    program = shutil.which("flake8-async", path=session.bin)
+    assert program is not None
+
+    def check(share: tuple[str, list[str]]) -> int:
+        rules, files = share
+        return subprocess.call([program, f"--enable={rules}", *options, *files])  # noqa: S603 - our own files
+
+    for rules, files in checks:
+        session.log(f"flake8-async: {len(files)} files, {rules}")
+    with ThreadPoolExecutor(WORKERS) as pool:
+        codes = list(pool.map(check, shares))
+    if any(codes):
+        session.error("flake8-async found something")
 
 
 @nox.session

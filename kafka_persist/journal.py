@@ -68,7 +68,7 @@ async def open_journal(
         event_topic_mapper: which user-defined topics an event goes to; by default the one that `config` names.
 
     Raises:
-        ConfigError: the mapper that `config` names cannot be loaded.
+        ConfigError: the mapper that `config` names cannot be loaded, or the layout cannot publish.
         ConnectError: no broker answered within ``config.connect_timeout``.
         AuthenticationError: the credentials or certificates were refused.
 
@@ -83,6 +83,7 @@ async def open_journal(
 
     config = config or JournalConfig()
     mapping = make_mapping(config, event_topic_mapper)
+    _check_publishing(config, mapping.empty)
     async with AsyncExitStack() as stack:
         brokers = await stack.enter_async_context(located(config))
         driver = await stack.enter_async_context(open_driver_at(brokers))
@@ -122,12 +123,16 @@ def _make(
 ) -> KafkaJournal:
     if config.layout == "topic-per-id":
         return TopicPerIdJournal(driver, config, serializer, tasks, publishing)
-    if publishing is not None and not publishing.mapping.empty:
+    _check_publishing(config, publishing is None or publishing.mapping.empty)
+    return SharedJournal(driver, config, serializer, tasks)
+
+
+def _check_publishing(config: JournalConfig, nothing: bool) -> None:
+    if config.layout == "shared" and not nothing:
         raise ConfigError(
             "the shared layout does not publish events yet: set kafka-journal.event.producer.topic.mapper.class to "
             f'"{EMPTY_MAPPER}", or use layout = "topic-per-id"'
         )
-    return SharedJournal(driver, config, serializer, tasks)
 
 
 KafkaJournal.__module__ = __name__  # where users find it: in tracebacks and in the documentation

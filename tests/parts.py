@@ -1,7 +1,10 @@
-"""Run all tests: two halves at once, each with a Kafka of its own, as they wait for servers more than they compute; then clusters.
+"""Run all tests: two processes at a time, as tests wait for servers more than they compute; those on three brokers at the end.
 
-The first half shows its progress, the second one what it had to say when it has ended. Three brokers want the machine for
-themselves, so their tests come last. What follows on the command line goes to all. Coverage is written below COVERAGE_FILE.
+The folders are divided into a dozen parts, each a pytest with a Kafka of its own; whoever is free takes the next one, so that
+both end at about the same time whatever the machine is slow at. The parts that take longest come first. A part's output
+is shown when it has ended. Three brokers want the machine for themselves, so their tests come last, and show their progress.
+
+What follows on the command line goes to all. Coverage is written below COVERAGE_FILE.
 """
 
 from __future__ import annotations
@@ -9,21 +12,25 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-FIRST = [
-    "bridge",
-    "checker",
-    "compat",
-    "compat_suite",
-    "compat_suite_mutants",
-    "core",
-    "naming",
-    "search",
-    "serialization",
-    "sim",
+AT_ONCE = 2
+PARTS = [
+    ["journal", "publishing"],
+    ["sim"],
+    ["load"],
+    ["faults", "snapshots"],
+    ["compat"],
+    ["search", "checker", "core"],
+    ["commands", "demo", "docs", "structure"],
+    ["consuming", "projection", "view"],
+    ["compat_suite", "compat_suite_mutants"],
+    ["bridge", "entity", "limits"],
+    ["testkit", "zookeeper"],
 ]
-"""Folders that take about half of the time; the other half is whatever else there is, but for the last."""
+"""Folders; what is not named here is one more part."""
 LAST = ["cluster"]
 
 
@@ -31,22 +38,30 @@ def command(*words: str) -> list[str]:
     return [sys.executable, "-m", "coverage", "run", "-m", "pytest", *words, *sys.argv[1:]]
 
 
+def run(words: list[str]) -> int:
+    """Run one part; show its output when it has ended."""
+    began = time.monotonic()
+    with tempfile.TemporaryFile() as kept:
+        code = subprocess.call(command(*words), stdout=kept, stderr=subprocess.STDOUT)  # Ctrl-C reaches it as well
+        kept.seek(0)
+        text = kept.read().decode(errors="replace")
+    took = time.monotonic() - began
+    sys.stdout.write(f"{text}=== {took:.0f} s, exit code {code}: {' '.join(words)}\n")
+    sys.stdout.flush()
+    return code
+
+
 def main() -> int:
     """Run all; the worst exit code of them."""
     tests = Path("tests")
-    first, last = ([str(tests / name) for name in names] for names in (FIRST, LAST))
-    assert all(Path(folder).is_dir() for folder in [*first, *last]), [*first, *last]
-    with tempfile.TemporaryFile() as kept:
-        rest = [str(tests), *(f"--ignore={folder}" for folder in [*first, *last])]
-        second = subprocess.Popen(command(*rest), stdout=kept, stderr=subprocess.STDOUT)
-        try:
-            code = subprocess.call(command(*first))
-        finally:
-            second.wait()  # Ctrl-C reaches it as well
-        kept.seek(0)
-        sys.stdout.write(kept.read().decode(errors="replace"))
-        sys.stdout.flush()
-    return max(abs(each) for each in (code, second.returncode, subprocess.call(command(*last))))
+    named = [[str(tests / name) for name in part] for part in PARTS]
+    last = [str(tests / name) for name in LAST]
+    folders = [folder for part in [*named, last] for folder in part]
+    assert all(Path(folder).is_dir() for folder in folders), folders
+    rest = [str(tests), *(f"--ignore={folder}" for folder in folders)]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        codes = list(pool.map(run, [*named, rest]))
+    return max(abs(code) for code in [*codes, subprocess.call(command(*last))])
 
 
 if __name__ == "__main__":
