@@ -49,6 +49,7 @@ class Shard:
         self._claiming = trio.Lock()
         self._next: _Round | None = None
         self._looking = False
+        self._checked = False
 
     def __repr__(self) -> str:
         return f"<Shard {self.log.log}{', owned' if self.log.owned else ''}>"
@@ -77,6 +78,7 @@ class Shard:
 
     async def _claim(self) -> None:
         await self._prepare()
+        self._checked = True
         owner = uuid.uuid4().bytes
         async with self.log.turn():
             await claim(self.log, owner)
@@ -89,6 +91,12 @@ class Shard:
         except TopicMissing:
             if self.log.chain.position or self.log.index.head.offset >= 0:
                 raise  # it was there before
+            return
+        if (
+            not self._checked
+        ):  # with another number of partitions an id would be looked for in the wrong log, and not be there
+            await self._prepare()
+            self._checked = True
 
     # --- looking -------------------------------------------------------------------------------------------------
 

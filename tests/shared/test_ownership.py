@@ -251,12 +251,19 @@ async def test_another_number_of_partitions_is_refused(autojump_clock):
         journal = await world.journal(partitions=8)
         with pytest.raises(TopicSettingsRefused, match=r"has 4 partitions.*Set it to 4"):
             await journal.claim("one", Writer(journal, "one").uuid)
-        with pytest.raises(ForeignEvent):
-            await (await world.journal(partitions=1)).highest_sequence_nr(_in_first_partition(4))
+        reader = await world.journal(partitions=8)
+        empty = next(
+            name for name in map(str, range(1000)) if world.log(partition_of(name, 8)) and not _end(world, name, 8)
+        )
+        with pytest.raises(TopicSettingsRefused):  # the log is empty, but not the id's
+            await reader.highest_sequence_nr(empty)
+        with pytest.raises(ForeignEvent, match="log"):
+            await reader.highest_sequence_nr(next(name for name in map(str, range(1000)) if _end(world, name, 8)))
 
 
-def _in_first_partition(partitions):
-    return next(name for name in map(str, range(1000)) if partition_of(name, partitions) == 0)
+def _end(world, name, partitions):
+    log = world.log(partition_of(name, partitions))
+    return 0 if log is None else log.end
 
 
 async def test_a_recreated_topic_is_truncated_not_empty(autojump_clock):
