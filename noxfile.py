@@ -49,6 +49,14 @@ def sources(*roots: str) -> list[str]:
     return sorted(str(path) for root in roots for path in Path(root).rglob("*.py"))
 
 
+@nox.session(default=False, venv_backend="none")
+def dev(session: nox.Session) -> None:
+    """Install the project and all tools into the environment that runs nox, and the hooks of pre-commit into the clone."""
+    groups = nox.project.dependency_groups(PYPROJECT, "dev")
+    session.run(sys.executable, "-m", "pip", "install", "--quiet", "-e", f".[{EXTRAS}]", *groups)
+    session.run(sys.executable, "-m", "pre_commit", "install")
+
+
 @nox.session(default=False)
 def demo(session: nox.Session) -> None:
     """Run the main job: a bank account on a real Kafka is killed in the middle of its work and comes back."""
@@ -104,18 +112,10 @@ def compat(session: nox.Session) -> None:
         session.run("python", "-m", "pytest", "-q", "-r", "fE", "tests/compat")  # the suite's plugin prints the tables
 
 
-@nox.session(default=False, venv_backend="none")
-def dev(session: nox.Session) -> None:
-    """Install the project and all tools into the environment that runs nox, and the hooks of pre-commit into the clone."""
-    groups = nox.project.dependency_groups(PYPROJECT, "dev")
-    session.run(sys.executable, "-m", "pip", "install", "--quiet", "-e", f".[{EXTRAS}]", *groups)
-    session.run(sys.executable, "-m", "pre_commit", "install")
-
-
 @nox.session
 def lint(session: nox.Session) -> None:
     """Check style and formatting, Trio's rules, spelling and words, and that the change notes make a changelog."""
-    session.install(*nox.project.dependency_groups(PYPROJECT, "lint"))
+    session.install(*nox.project.dependency_groups(PYPROJECT, "lint", "words"))
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
     session.run("codespell")

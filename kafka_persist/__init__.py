@@ -6,7 +6,16 @@
     publishing, consuming         which user-defined topics events go to; reading them: `open_events`
     projection                    read models: each event applied once: `open_projection`
     config, serialization, naming settings, types of payloads, names of topics
-    _core, _kafka, _zookeeper     pure rules; the only importers of librdkafka's client; of ZooKeeper's
+    driver, limits                what a store needs of a log; every size that does not depend on the configuration
+
+A private folder belongs to the public module of the same name: _journal, _snapshots, _publishing, _consuming, _memory, _config,
+and _entities to entity and view. The others:
+
+    _core                         pure rules and formats: no I/O
+    _kafka, _zookeeper            the only importers of librdkafka's client; of ZooKeeper's
+    _lifecycle, _structuring      nurseries for background tasks; payload types as plain data
+    projection_sqlite             a read model's store in SQLite
+    _commands                     the command line
 
 Importing this package loads no client: librdkafka is loaded by the first store that is opened in Kafka.
 """

@@ -139,7 +139,7 @@ class Journal(abc.ABC):
         once; leaving the block early releases everything.
 
         Raises (on entry or while receiving):
-            StoredDataError: an event in range cannot be given back; nothing behind it is delivered.
+            StoredDataError: an event in range cannot be returned; no event after it is delivered.
             RecoveryStalled, BrokerError: the backend did not answer.
         """
 

@@ -237,7 +237,7 @@ class Transactor(abc.ABC):
 
     @property
     @abc.abstractmethod
-    def mark(self) -> int:
+    def published_up_to(self) -> int:
         """Up to which sequence number the log's events are published; nobody else moves it unnoticed."""
 
     @property
@@ -246,12 +246,12 @@ class Transactor(abc.ABC):
         """Whether it is time to let another log have its turn."""
 
     @abc.abstractmethod
-    async def publish(self, records: Sequence[PublishedRecord], mark: int) -> None:
-        """Write the records and move the mark, in one transaction.
+    async def publish(self, records: Sequence[PublishedRecord], up_to: int) -> None:
+        """Write the records, and that events up to `up_to` are published, in one transaction.
 
         Raises:
             PersistenceError: it happened completely or not at all, and which of the two is open: whoever opens the next
-                transactor of the log learns it from its mark. This one is finished.
+                transactor of the log learns it from `published_up_to`. This one is finished.
 
         Cancellation: as an error.
         """
@@ -261,7 +261,7 @@ class TransactionalSink(abc.ABC):
     """Writes to user-defined topics in transactions. All methods are called from the Trio thread."""
 
     @abc.abstractmethod
-    async def mark(self, log: Log) -> int | None:
+    async def published_up_to(self, log: Log) -> int | None:
         """Look up to which number a log's events are published, and take nothing over; 0 if that was never said.
 
         Returns:

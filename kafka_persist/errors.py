@@ -1,9 +1,9 @@
-"""The error tree: one root, families by whose fault it is, and in each message what to do next.
+"""The error tree: one root, a family for each party at fault, and messages that say what to do next.
 
 * `UsageError`: the caller did something that cannot work. Nothing was stored.
 * `WriteError`: the fate of a write (fenced: certainly not stored; unknown: a new claim decides).
 * `BrokerError`: the broker, the network or the topic's settings. `retriable` says whether waiting may help.
-* `StoredDataError`: what is stored is not what was written. Never retried, never skipped silently.
+* `StoredDataError`: what is stored is not what was written. It is never retried, and never skipped silently.
 
 Foreign exceptions (librdkafka, kazoo, cbor2) never leave the library.
 """
@@ -32,13 +32,13 @@ class PersistenceError(Exception):
     """Root of all errors that this library raises.
 
     Attributes:
-        persistence_id: the id that it is about; None if it is about none, or about many.
+        persistence_id: the id that it is about; None if it is about no id, or about many.
         topic: the topic; None likewise.
-        offset: the place in the log; None if it is about no single one.
+        offset: the place in the log; None if there is no single place.
     """
 
     retriable: ClassVar[bool] = False
-    """Whether the same call may succeed later without anybody changing anything but the broker's health."""
+    """Whether the same call may succeed later although nobody changed the program or the data."""
 
     certain: ClassVar[str] = ""
     """What is known for certain when this error is raised; "" where the message alone tells."""
@@ -51,7 +51,7 @@ class PersistenceError(Exception):
     offset: int | None = None
 
     def about(self, persistence_id: str | None = None, topic: str | None = None, offset: int | None = None) -> Self:
-        """Note what this error is about, where that is not known yet; returns the error."""
+        """Note what this error is about, unless that is known already; returns the error."""
         self.persistence_id = persistence_id if self.persistence_id is None else self.persistence_id
         self.topic = topic if self.topic is None else self.topic
         self.offset = offset if self.offset is None else self.offset
@@ -74,7 +74,7 @@ class InvalidPersistenceId(UsageError, ValueError):  # noqa: N818 - named as the
 
 
 class PersistenceIdCollision(UsageError):  # noqa: N818
-    """The id's topic is already another one's: of an id (only with ``naming = "seed"``), or a user-defined topic."""
+    """The id's topic already belongs to another id (only with ``naming = "seed"``), or is a user-defined topic."""
 
 
 class SequenceNrConflict(UsageError, ValueError):  # noqa: N818
@@ -104,16 +104,16 @@ class EvolveFailed(UsageError):  # noqa: N818
 class ProjectionFailed(UsageError):  # noqa: N818 - named as the state, like `EvolveFailed`
     """A projection's function, or its store, raised while events were applied; that exception is the cause.
 
-    Nothing of the batch was stored: the read model stands where it stood before it.
+    Nothing of the batch was stored: the read model is as it was before.
 
     Attributes:
         partition: the event's partition of `topic`; None, like all of these, if the store did not say which event it was.
         sequence_nr: the event's number.
     """
 
-    certain = "Nothing of the batch was stored; the read model and its positions are as they were before it."
+    certain = "Nothing of the batch was stored; the read model and its positions are as they were before."
     next_step = (
-        "Fix the function (or the store) for the event that the message names; the projection then goes on with it."
+        "Fix the function (or the store) for the event that the message names; the projection then continues with it."
     )
     partition: int | None = None
     sequence_nr: int | None = None
@@ -132,7 +132,7 @@ class EventRejected(UsageError, ValueError):  # noqa: N818
 
 
 class EventMappingFailed(UsageError, ValueError):  # noqa: N818
-    """The `EventTopicMapper` raised, or named a topic that no user-defined topic may be. The write is rejected."""
+    """The `EventTopicMapper` raised, or gave a name that no user-defined topic may have. The write is rejected."""
 
 
 class StoreClosed(UsageError, trio.ClosedResourceError):  # noqa: N818
@@ -147,7 +147,7 @@ class WriteError(PersistenceError):
 
     Attributes:
         results: one element per `AtomicWrite` of the call, in order: None (stored), a `Rejection`, or the
-            `PersistenceError` of that write. Empty if the error came before any write was handed over.
+            `PersistenceError` of that write. Empty if the error came before any write was sent.
     """
 
     def __init__(self, message: str, *, results: Sequence[WriteResult] = ()) -> None:
@@ -158,17 +158,17 @@ class WriteError(PersistenceError):
 class WriterFenced(WriteError):  # noqa: N818
     """Another writer took the id over, or this writer never claimed it; certainly not stored.
 
-    Stop this entity. To go on, claim the id anew (open the entity again), which fences the other writer.
+    Stop this entity. To go on, claim the id again (open the entity again), which fences the other writer.
     """
 
     certain = "The write is not stored and never will be; what was acknowledged before is."
-    next_step = "Find out who took the id over; open the entity again only if this process shall have it back."
+    next_step = "Find out who took the id over; open the entity again only if this process is to have it back."
 
 
 class WriteOutcomeUnknown(WriteError):  # noqa: N818
     """The write may or may not be stored; this writer is finished for the id.
 
-    Recover: a new claim decides the question once and for all readers.
+    To recover, open the entity again: its new claim decides the question once, for all readers.
     """
 
     certain = "Everything acknowledged before is stored; this write is stored wholly, or not at all."
@@ -181,7 +181,7 @@ class ClaimOutcomeUnknown(WriteOutcomeUnknown):
     """A claim or a deletion may or may not have landed. It stores no event, and trying again is safe."""
 
     retriable = True
-    certain = "No event was stored or lost by it; everything acknowledged before is stored."
+    certain = "It stored no event and lost none; everything acknowledged before is stored."
     next_step = "Try again: open the entity, or delete, once more."
 
 
@@ -199,7 +199,7 @@ class ConnectError(BrokerError, ConnectionError):
 
 
 class ClusterNotReady(BrokerError):  # noqa: N818 - named as the state
-    """A broker answered that it cannot do it now: no leader, no controller, or too few replicas are there at the moment."""
+    """A broker answered that it cannot do this now: there is no leader, no controller, or there are too few replicas."""
 
     retriable = True
     certain = "Nothing was changed by this call."
@@ -223,10 +223,10 @@ class TopicMissing(BrokerError, LookupError):  # noqa: N818
 
 
 class RecoveryStalled(BrokerError, TimeoutError):  # noqa: N818
-    """Reading made no progress within the configured time although the log has more records."""
+    """Reading made no progress within the configured time, although the log has more records."""
 
     retriable = True
-    certain = "Nothing was changed, and what was given back so far is right but not all."
+    certain = "Nothing was changed, and what was returned so far is right but incomplete."
     next_step = "Look at the partition's leader and at open transactions on the topic; then try again."
 
 
@@ -234,12 +234,12 @@ class WriteNotSent(BrokerError, TimeoutError):  # noqa: N818
     """A write waited for its turn longer than the configured time and was not handed over; certainly not stored."""
 
     retriable = True
-    certain = "Certainly not stored: it was never handed over, and never will be."
-    next_step = "Try again later; if it happens often, write less at a time or look at how fast the brokers answer."
+    certain = "Certainly not stored: it was never sent, and never will be."
+    next_step = "Try again later; if it happens often, write less at a time, or look at how fast the brokers answer."
 
 
 class PublicationPending(BrokerError):  # noqa: N818
-    """Events are stored, but not in their user-defined topics yet; what needs them there was not done."""
+    """Events are stored, but not yet in their user-defined topics, so what needs them there was not done."""
 
     retriable = True
 
@@ -252,8 +252,8 @@ class SweepIncomplete(BrokerError):  # noqa: N818
         report: what was found and published of the others.
     """
 
-    certain = "The ids that `failures` does not name are published."
-    next_step = "Look at each of `failures`; where all of them are retriable, sweep again."
+    certain = "All ids that `failures` does not name are published."
+    next_step = "Look at each of `failures`; if all of them are retriable, sweep again."
 
     def __init__(self, message: str, failures: Mapping[str, PersistenceError], report: PendingReport) -> None:
         super().__init__(message)
@@ -273,13 +273,13 @@ class IndexUnusable(BrokerError):  # noqa: N818
 
 
 class StoredDataError(PersistenceError):
-    """What is stored cannot be what was written. That id fails; other ids go on."""
+    """What is stored cannot be what was written. This id fails; other ids go on."""
 
 
 class CorruptRecord(StoredDataError):  # noqa: N818
     """A record does not decode, fails its checksum, or contradicts the record that it extends."""
 
-    certain = "Nothing behind this record was given back; other ids are not affected."
+    certain = "No event after this record was returned; other ids are not affected."
     next_step = (
         "Compare the partition's replicas and restore it from a sound one; find out who else writes to the topic."
     )
@@ -292,8 +292,8 @@ class UnsupportedEnvelope(StoredDataError):  # noqa: N818
 class ForeignEvent(StoredDataError):  # noqa: N818
     """A record in this id's log belongs to another id."""
 
-    certain = "Nothing of the other id was given back, and nothing behind its record."
-    next_step = "Give each id a topic of its own, and find out who else writes to this one."
+    certain = "No event of the other id was returned, and none after its record."
+    next_step = "Give each id its own topic, and find out who else writes to this one."
 
 
 class UnknownManifest(StoredDataError, LookupError):  # noqa: N818
@@ -305,18 +305,16 @@ class PayloadUnreadable(StoredDataError, ValueError):  # noqa: N818
 
 
 class JournalTruncated(StoredDataError):  # noqa: N818
-    """The log is shorter than this process knows it was: acknowledged records were lost by the broker."""
+    """The log is shorter than this process knows it was: the broker lost acknowledged records."""
 
-    certain = "The broker lost records that it had acknowledged; this id is written to no more by this process."
-    next_step = (
-        "Stop all writers of the id, and compare the replicas; a longer one has what is missing (docs: runbook)."
-    )
+    certain = "The broker lost records that it had acknowledged; this process no longer writes to the id."
+    next_step = "Stop all writers of the id and compare the replicas; a longer one has what is missing (docs: runbook)."
 
 
 class JournalHeadLost(StoredDataError):  # noqa: N818
     """Events that nobody deleted are missing at the start of the log (retention, or a foreign deletion)."""
 
-    certain = "Events are missing that nobody deleted through this library; what is left was not given back as if it were all."
+    certain = "Events are missing that nobody deleted through this library; the rest was not returned as if it were everything."
     next_step = "Recover from a snapshot that covers what is missing, or restore the topic; set retention.ms to -1."
 
 
@@ -331,7 +329,7 @@ class SnapshotUnreadable(StoredDataError):  # noqa: N818
     """The newest matching snapshot exists but cannot be read; never reported as "no snapshot".
 
     Attributes:
-        metadata: its sequence number and timestamp, where the store can tell which one it is.
+        metadata: its sequence number and timestamp, if the store can tell which one it is.
     """
 
     metadata: SnapshotMetadata | None = None

@@ -235,7 +235,7 @@ class TopicPerIdJournal(KafkaJournal):
         answer, and reading back where the answer leaves a question.
 
         Raises:
-            WriteNotSent: it had no turn in time; certainly not stored.
+            WriteNotSent: it could not be sent in time; certainly not stored.
         """
         self._check_open()
         await trio.lowlevel.checkpoint_if_cancelled()
@@ -335,8 +335,8 @@ class TopicPerIdJournal(KafkaJournal):
     async def delete_to(self, persistence_id: str, to_sequence_nr: int) -> None:
         """See `Journal.delete_to`.
 
-        Events that are not published yet are published first. The floor is a record of the chain and holds at once. The log is cut behind it as far as whole records allow;
-        if the broker refuses that, the deleted events stay invisible and a warning is logged.
+        Events that are not published yet are published first. The floor is a record of the chain and holds at once. Then
+        the log is cut, as far as whole records allow; if the broker refuses, the events stay hidden, with a warning.
         """
         self._check_open()
         with self._ids.using(check_persistence_id(persistence_id)) as idlog:

@@ -53,7 +53,7 @@ class ProjectionStore(abc.ABC):
 
     @abc.abstractmethod
     def apply(self, events: Sequence[ReceivedEvent]) -> int:
-        """In one transaction: change the read model for each event, and store the positions behind them.
+        """In one transaction: change the read model for each event, and store the positions after them.
 
         An event whose sequence number is not above the last one of its persistence id in its topic changes nothing.
 
@@ -244,7 +244,7 @@ class Projection:
         for start in range(0, len(fresh), BATCH):
             await self._apply(fresh[start : start + BATCH], positions)
         passed = {log: end for log, end in self._reader.ends_reached.items() if end > positions[log]}
-        for log, end in passed.items():  # behind the last event are ends of transactions
+        for log, end in passed.items():  # after the last event come ends of transactions
             positions[log] = self._passed[log.topic, log.partition] = end
         if not records:
             await self._advance()
@@ -287,7 +287,7 @@ class Projection:
             ) from error
 
     async def _look_up(self, question: Callable[[], T]) -> T:
-        """Ask the brokers, in a thread that is left behind by a cancellation and ends by its own time limit."""
+        """Ask the brokers, in a thread that a cancellation leaves to its own time limit."""
         return await self._reader.look_up(question)
 
     async def _in_store(self, sync_fn: Callable[[], T]) -> T:

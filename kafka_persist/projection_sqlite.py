@@ -90,7 +90,7 @@ class SqliteProjectionStore(ProjectionStore):
         return True
 
     def _advance(self, event: ReceivedEvent) -> None:
-        """Move the position of the event's partition behind it, unless somebody else has.
+        """Move the position of the event's partition past it, unless somebody else has.
 
         Raises:
             UsageError: another process writes to the same read model.

@@ -3,7 +3,7 @@
 A record names a payload's type by the name and version under which the type was registered; nothing is ever imported,
 called or looked up by a name found in data. Plain data (see `PLAIN_TYPES`) needs no registration.
 
-What `Serializer.dump` accepts, `Serializer.load` gives back equal; everything else is refused when it is written.
+What `Serializer.dump` accepts, `Serializer.load` returns equal; anything else is refused when it is written.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ MAX_NAME_LENGTH: Final = 200
 
 @attrs.frozen
 class Encoded:
-    """How a payload stands in a record.
+    """How a payload is stored in a record.
 
     Attributes:
         name: under which its type is registered; "" for plain data.

@@ -118,7 +118,7 @@ class View(Generic[S]):
             raise JournalTruncated(
                 f"the events of {printable(self.persistence_id)} end at {highest}, but the view "
                 f"{printable(self.view_id)} has read up to {self.sequence_nr}: the journal lost events. Open the view "
-                "again to build it anew"
+                "again to rebuild it"
             )
         taken = await self._fold.read(journal, highest, lambda: self._newer_snapshot(highest))
         self._bookmark = bookmark

@@ -1,11 +1,12 @@
 """The project's own instruments, kept out of the wheel: they judge the library, and no program of a user needs them.
 
     history   what happened in a run, as lines of JSON: every write, read and publication with its outcome
-    checker   reads histories in one pass and lists each promise that was broken
+    checker   reads histories in one pass and lists each promise that was broken; _known is what it remembers
     search    every interleaving of a few writers on one log, against the rule of the chain
     soak      services, writers and readers as processes on real brokers, faults from a seed, a verdict
     mock      librdkafka's mock cluster: error codes and network faults on command
     steps     cancels a task at each checkpoint in turn
+    prose     finds words and names that the glossary rules out
 
 `docs/contributing.md` says how each is run; `docs/chain.md` and `docs/faults.md` say what they found.
 """

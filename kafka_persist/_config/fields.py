@@ -20,7 +20,7 @@ class InvalidField(ConfigError):  # noqa: N818 - named as the state, like the ot
     Attributes:
         owner: the class's name.
         field: the field's name.
-        problem: what is wrong, to be read behind the field's (or the file's key) name.
+        problem: what is wrong, to be read after the name of the field (or of the file's key).
         key: for fields that are mappings, the entry; else "".
     """
 

@@ -120,7 +120,7 @@ class JournalConfig(StoreConfig):
 
     @property
     def publication_group(self) -> str:
-        """The consumer group whose committed offsets are the marks of "exactly-once"; nobody ever joins it."""
+        """The consumer group whose committed offsets say how far ids are published "exactly-once"; nobody ever joins it."""
         return f"{self.event_producer.transaction_prefix}{self.prefix}published"
 
     def event_consumer_properties(self, group: str = "") -> dict[str, Any]:

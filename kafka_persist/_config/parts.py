@@ -166,7 +166,7 @@ class EventProducerConfig:
         publish_pending: whether opening a journal publishes what dead processes left, of all ids (reads every journal
             topic once).
         partitions: partitions of a new user-defined topic; -1 is the broker's default.
-        transaction_prefix: with "exactly-once", what transactional ids and the consumer group that keeps the marks
+        transaction_prefix: with "exactly-once", what transactional ids and the consumer group that says how far ids are published
             begin with; the journal's prefix follows.
         transactional_producers: with "exactly-once", ids that publish at the same time, each with a client of its own.
         properties: librdkafka's properties of the publisher, over the defaults.

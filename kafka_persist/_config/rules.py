@@ -66,7 +66,7 @@ OWNED: Final[Mapping[Kind, Mapping[str, str]]] = {
     "snapshot producer": _EVERYWHERE
     | _ANY_PRODUCER
     | {
-        "enable.idempotence": "is true: a copy of a snapshot's record that landed late, behind the snapshot's deletion, "
+        "enable.idempotence": "is true: a copy of a snapshot's record that landed late, after the snapshot's deletion, "
         "would bring it back",
         "transactional.id": "is not used: a snapshot counts when all of its pieces are stored, which needs no transaction",
         "transaction.timeout.ms": "is not used: a snapshot counts when all of its pieces are stored, which needs no "
@@ -84,7 +84,7 @@ OWNED: Final[Mapping[Kind, Mapping[str, str]]] = {
     "consumer": _EVERYWHERE
     | {
         "auto.offset.reset": "is error: anything else hides that events are missing at the start of the log",
-        "check.crcs": "is set by the library, which checks its own records: librdkafka 2.16 aborts the process behind "
+        "check.crcs": "is set by the library, which checks its own records: librdkafka 2.16 aborts the process after "
         "a record whose checksum is wrong",
         "enable.partition.eof": "is set by the library as its readers need it",
         "isolation.level": "is set by the library: all readers must see the same records",

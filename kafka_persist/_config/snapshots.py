@@ -60,7 +60,7 @@ class SnapshotStoreConfig(StoreConfig):
     def producer_properties(self) -> dict[str, Any]:
         """Return the whole configuration of a writing client, secrets in clear; librdkafka's names.
 
-        An idempotent producer: a copy of a record that landed late, behind the record's deletion, would bring the
+        An idempotent producer: a copy of a record that landed late, after the record's deletion, would bring the
         snapshot back. (With other ``acks`` than all, which need ``allow-unsafe``, librdkafka has none.)
         """
         name = acks_name(self.producer)

@@ -142,7 +142,7 @@ class StoreConfig:
             "enable.auto.commit": False,
             "enable.auto.offset.store": False,
             "auto.offset.reset": "error",
-            "check.crcs": False,  # ours are checked instead: librdkafka 2.16 aborts the process behind a bad one
+            "check.crcs": False,  # ours are checked instead: librdkafka 2.16 aborts the process after a bad one
             "isolation.level": "read_uncommitted",  # an open foreign transaction must not hold the end back
             "enable.partition.eof": True,  # what says that a log was read to its end
         }

@@ -123,7 +123,7 @@ class PersistentReprDecoder:
         return None if found is None else bookmarks.to_bytes(found.follower.chain.head)
 
     def resume(self, persistence_id: str, bookmark: bytes, topic: str, partition: int = 0) -> None:
-        """Go on behind a `bookmark`, in a new process.
+        """Go on after a `bookmark`, in a new process.
 
         Raises:
             UsageError: this decoder has seen records of the topic already.

@@ -17,7 +17,7 @@ Writing and reading logs:
 
 User-defined topics:
 
-* `event_sink`: publishing; `transactions`, `transactor`, `marks`: publishing exactly once.
+* `event_sink`: publishing; `transactional_sink`, `transactional_producer`, `published_offsets`: publishing exactly once.
 * `group`: a consumer of published events; `positions`, `lookups`, `offsets`: what it asks; `consumers`: opening it;
-  `dead_letters`: what cannot be decoded.
+  `leaving`: saying goodbye to the group; `dead_letters`: what cannot be decoded.
 """

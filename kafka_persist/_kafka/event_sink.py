@@ -31,7 +31,7 @@ from .driver import configured
 from .errors import describe
 from .making import make_client
 from .producer import Bridge
-from .transactions import open_transactional_sink
+from .transactional_sink import open_transactional_sink
 
 _log = logging.getLogger("kafka_persist.publishing")
 

@@ -169,7 +169,7 @@ class MemoryJournal(Journal):
         """Return the first event from `low` to `high`, decoded; None if there is none.
 
         Raises:
-            StoredDataError: it cannot be given back; the message names id and sequence number.
+            StoredDataError: it cannot be returned; the message names id and sequence number.
         """
         stored = self._backend.log(persistence_id).first_from(low)
         if stored is None or stored.fields.sequence_nr > high:
@@ -233,7 +233,7 @@ class MemoryReplay(trio.abc.ReceiveChannel[PersistentRepr]):
 
         Raises:
             trio.EndOfChannel: there are no more.
-            StoredDataError: the next event cannot be given back; nothing behind it is delivered.
+            StoredDataError: the next event cannot be returned; no event after it is delivered.
         """
         await trio.lowlevel.checkpoint()
         if self._closed:

@@ -60,13 +60,13 @@ class AtLeastOncePublisher(Publisher):
         idlog.published = max(idlog.published, head.published)
         outbox = idlog.outbox
         if not isinstance(outbox, Outbox):
-            outbox = idlog.outbox = Outbox(idlog=idlog, upto=idlog.published)
+            outbox = idlog.outbox = Outbox(idlog=idlog, sent_up_to=idlog.published)
         outbox.compare(head.highest)
         outbox.skip_to(head.published)
         if not self._context.reliable:
             outbox.skip_to(head.highest)
         if not outbox.queued and not outbox.failed:
-            outbox.live = outbox.upto >= head.highest
+            outbox.live = outbox.sent_up_to >= head.highest
             if not outbox.live:
                 self._backlog.add(outbox, (), above=head.highest)
         return outbox
@@ -82,15 +82,15 @@ class AtLeastOncePublisher(Publisher):
             for item in items:
                 self.send(outbox, item)
         else:
-            self._backlog.add(outbox, items, above=outbox.upto)
+            self._backlog.add(outbox, items, above=outbox.sent_up_to)
 
     # --- sending -------------------------------------------------------------------------------------------------
 
     def send(self, outbox: Outbox, item: Item) -> None:
-        """Hand over the events of one write, those above ``outbox.upto``."""
+        """Hand over the events of one write, those above ``outbox.sent_up_to``."""
         for place, topics in enumerate(item.topics):
             number = item.first + place
-            if topics and number > outbox.upto:
+            if topics and number > outbox.sent_up_to:
                 self.send_event(outbox, number, topics, item.entries[place])
         outbox.skip_to(item.last)
 
@@ -114,6 +114,7 @@ class AtLeastOncePublisher(Publisher):
         else:
             self._backlog.retries.note_failure(outbox, f"{topic}: {ack.reason}")
             outbox.answered(event, "")
+        # Not before the last answer: a record that is still in flight could land after those that are sent again.
         if outbox.failed and not outbox.in_flight and not outbox.queued:
             self._backlog.start_again(outbox)
 
@@ -226,7 +227,7 @@ class Backlog:
         while not outbox.failed:
             await trio.lowlevel.checkpoint()
             await self._flow.wait_for_room()
-            if outbox.tail is None or outbox.upto < outbox.tail_above:
+            if outbox.tail is None or outbox.sent_up_to < outbox.tail_above:
                 await self._read(outbox)
             elif self.known(outbox.tail):
                 self._join(outbox)
@@ -238,7 +239,10 @@ class Backlog:
             self.start_again(outbox)
 
     def _join(self, outbox: Outbox) -> None:
-        """Hand the tail over; from here on new events follow at once."""
+        """Hand the tail over; from here on new events follow at once.
+
+        No await in here: an event that was stored meanwhile would be sent before the rest of the tail.
+        """
         for item in outbox.tail or ():
             self._send(outbox, item)
         outbox.tail = deque()
@@ -247,15 +251,16 @@ class Backlog:
 
     async def _read(self, outbox: Outbox) -> None:
         """Read the missing events back from the journal and hand them over; keep what is stored meanwhile."""
+        # Before the first await: what is stored from here on collects in the tail, so no event falls between the two.
         outbox.tail, outbox.tail_above = deque(), outbox.idlog.chain.head.highest
         if self._context.reliable:
-            async with self._context.read(outbox.idlog, outbox.upto + 1) as events:
+            async with self._context.read(outbox.idlog, outbox.sent_up_to + 1) as events:
                 async for event in events:
                     topics = self._context.topics_of(outbox.idlog, event)
                     if not self._context.topics.are_ready(topics):  # asked here, too: a checkpoint for each event costs
                         await self._context.topics.ensure(set(topics))
                     await self._flow.wait_for_room()
-                    if outbox.failed:
+                    if outbox.failed:  # what comes after a refused event must not overtake it
                         return
                     if topics:
                         self._send_event(outbox, event.sequence_nr, topics, self._context.encode(event))

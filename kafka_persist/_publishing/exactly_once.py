@@ -4,8 +4,8 @@ Everything runs on the Trio thread. `stored` is called from the callback of a de
 puts the events on the id's queue and returns. An id with anything waiting has a task, which ends when nothing is missing;
 the sink bounds how many of them publish at the same time. What fails is put off, and nothing here delays or fails a write.
 
-Why nothing is lost or repeated: taking an id over (`TransactionalSink.open`) ends whatever transaction of it is open, and the
-mark is read after that. What lies above the mark is in no committed transaction, and what lies below it is in one. A
+Why nothing is lost or repeated: taking an id over (`TransactionalSink.open`) ends whatever transaction of it is open, and only
+then is it read how far the id is published. Events above that number are in no committed transaction, all others are in one. A
 transaction whose outcome is not known is never taken for one or the other: the id is taken over again.
 """
 
@@ -77,43 +77,43 @@ class ExactlyOncePublisher(Publisher):
     async def learn(self, idlog: IdLog) -> None:
         """See `Publisher.learn`."""
         try:
-            mark = await self._sink.mark(idlog.log) or 0
+            published = await self._sink.published_up_to(idlog.log) or 0
         except PersistenceError:
             return
-        await self._note(idlog, mark)
+        await self._note(idlog, published)
 
     async def verify(self, idlog: IdLog) -> None:
         """See `Publisher.verify`.
 
-        Later would be too late: once as many new events are stored as are missing, the mark covers them, and nothing looks
-        wrong any more. Where the mark is not certain, taking the id over makes it so.
+        Later would be too late: once as many new events are stored as are missing, the number covers them, and nothing looks
+        wrong any more. Where the number is not certain, taking the id over makes it so.
         """
         try:
-            mark = await self._sink.mark(idlog.log)
+            published = await self._sink.published_up_to(idlog.log)
         except PersistenceError:
-            mark = None
-        if mark is None:
+            published = None
+        if published is None:
             async with self._sink.open(idlog.log) as transactor:
-                mark = transactor.mark
-        await self._note(idlog, mark)
+                published = transactor.published_up_to
+        await self._note(idlog, published)
 
-    async def _note(self, idlog: IdLog, mark: int) -> None:
-        """Take over a mark that was looked up.
+    async def _note(self, idlog: IdLog, published: int) -> None:
+        """Take over what was looked up.
 
         Raises:
-            JournalTruncated: it is above the log's highest number.
+            JournalTruncated: more events are published than the log has.
         """
-        if mark > idlog.chain.head.highest:
-            # The mark was read first: whoever moved it had stored those events before, so they are in sight now.
+        if published > idlog.chain.head.highest:
+            # That was read first: whoever published those events had stored them before, so they are in sight now.
             highest = (await self._context.look(idlog)).head.highest
-            if mark > highest:
+            if published > highest:
                 idlog.failure = "the log has lost its end"  # no more writes; the next claim gets the error itself
-                raise _lost_end(idlog, mark, highest)
+                raise _lost_end(idlog, published, highest)
         queue = idlog.outbox
         if isinstance(queue, TransactionQueue):
-            queue.confirm(mark)
+            queue.confirm(published)
         else:
-            idlog.published = max(idlog.published, mark)
+            idlog.published = max(idlog.published, published)
 
     # --- tasks ---------------------------------------------------------------------------------------------------
 
@@ -142,7 +142,7 @@ class ExactlyOncePublisher(Publisher):
             await self.learn(queue.idlog)  # a predecessor may have published everything, or a successor
         if not queue.complete:
             async with self._sink.open(queue.idlog.log) as transactor:
-                await self._note(queue.idlog, transactor.mark)
+                await self._note(queue.idlog, transactor.published_up_to)
                 await self._go_on(queue, transactor)
 
     async def _go_on(self, queue: TransactionQueue, transactor: Transactor) -> None:
@@ -201,9 +201,9 @@ class ExactlyOncePublisher(Publisher):
             await self._flow.wait_for_change()
 
 
-def _lost_end(idlog: IdLog, mark: int, highest: int) -> JournalTruncated:
+def _lost_end(idlog: IdLog, published: int, highest: int) -> JournalTruncated:
     name = printable(idlog.chain.persistence_id)
     return JournalTruncated(
-        f"{idlog.log}: the events of {name} up to {mark} were published exactly once, but the log ends with event {highest}: "
+        f"{idlog.log}: the events of {name} up to {published} were published exactly once, but the log ends with event {highest}: "
         "the brokers lost acknowledged records. Events with these numbers would never be published. Stop writing to this id"
     ).about(idlog.chain.persistence_id, idlog.log.topic)

@@ -130,7 +130,7 @@ async def first_value(driver: Driver, log: Log) -> bytes | None:
 
 
 async def _owner(driver: Driver, log: Log) -> str | None:
-    """The id whose journal this log is; None if it is none, or empty.
+    """The id whose journal this log is; None if it is not a journal, or empty.
 
     Raises:
         StoredDataError: it is a journal, but its first record is damaged.

@@ -3,17 +3,17 @@
 Theory of operation
 ===================
 
-Each record of the journal says up to which sequence number the id's events are known to be published (the *mark*). An
-outbox begins at the mark and goes through the id's events in order, each exactly once unless something fails:
+Each record of the journal says up to which sequence number the id's events are known to be *published*. An
+outbox begins there and goes through the id's events in order, each exactly once unless something fails:
 
 * *Live*: everything before was handed over, so what the journal stores next can be handed over at once.
 * *Behind*: something was not (a dead process left it, the queue is full, the topic is missing, the broker refused).
   Nothing newer is handed over either. A worker reads the missing events back from the journal; meanwhile new ones
   collect in the `tail`, bounded. Where the reading meets the tail the outbox is live again.
 
-`published` rises with the confirmations, in order; it is the mark of the id's next record. After a failure what is in
+`published` rises with the confirmations, in order; the id's next record carries it. After a failure what is in
 flight is waited for and everything from `published` on is sent again: duplicates, but never an event before one that
-was stored before it. The same holds between processes: whoever takes over begins at a mark, hence with an event that
+was stored before it. The same is true between processes: whoever takes over begins at such a number, hence with an event that
 is either in the topic already or is the next one, and goes on in order.
 """
 
@@ -40,7 +40,7 @@ class PublicationProgress:
     """One id's stored events that are not published yet, and those who wait until they are.
 
     Attributes:
-        idlog: the id's log; its `published` is the mark.
+        idlog: the id's log; its `published` says how far the id is published.
         tail: the newest stored writes that wait; None if there were too many to keep.
         tail_above: the tail has all events above this number.
         queued: somebody will look, or is looking, after this id.
@@ -77,7 +77,7 @@ class PublicationProgress:
         return bool(self._waiters)
 
     def confirm(self, number: int) -> None:
-        """Let the mark rise to `number`, and wake who waited for that."""
+        """Note that events up to `number` are published, and wake those who wait for that."""
         if number > self.idlog.published:
             self.idlog.published = number
             for waiter in [each for each in self._waiters if each[0] <= number]:
@@ -142,13 +142,13 @@ class Outbox(PublicationProgress):
     """The progress of an id that is published at least once; see the module.
 
     Attributes:
-        upto: events up to this number were handed over, or go nowhere.
+        sent_up_to: events up to this number were handed over, or go nowhere.
         live: nothing below the next stored event is missing.
         in_flight: records handed over and not answered.
         failed: the reason if a record was refused and everything above `published` must be sent again.
     """
 
-    upto: int
+    sent_up_to: int
     live: bool = False
     in_flight: int = 0
     failed: str = ""
@@ -156,21 +156,21 @@ class Outbox(PublicationProgress):
 
     @property
     def settled(self) -> bool:
-        """All is published, and nobody waits: a new outbox, made of the journal's mark, would know as much."""
+        """All is published, and nobody waits: a new outbox, made from what the journal says, would know as much."""
         return self.live and not (self.queued or self.failed or self.in_flight or self._pending or self.awaited)
 
     def begin(self, number: int, topics: int) -> EventInFlight:
-        """Note an event that is handed over to so many topics."""
+        """Note an event that is sent to this many topics."""
         out = EventInFlight(number, topics)
         self._pending.append(out)
-        self.upto = number
+        self.sent_up_to = number
         self.in_flight += topics
         return out
 
     def skip_to(self, number: int) -> None:
         """Note that the events up to `number` go nowhere, or were never stored."""
-        if number > self.upto:
-            self.upto = number
+        if number > self.sent_up_to:
+            self.sent_up_to = number
             self.advance()
 
     def answered(self, out: EventInFlight, reason: str) -> None:
@@ -189,10 +189,10 @@ class Outbox(PublicationProgress):
         while pending and pending[0].left == 0:
             reached = pending.popleft().number
         if not pending:
-            reached = self.upto
+            reached = self.sent_up_to
         self.confirm(reached)
 
     def start_again(self) -> None:
         """Forget what failed, once nothing is in flight: it is read back from the journal."""
         self._pending.clear()
-        self.upto, self.failed, self.live, self.tail = self.idlog.published, "", False, None
+        self.sent_up_to, self.failed, self.live, self.tail = self.idlog.published, "", False, None

@@ -181,7 +181,7 @@ class PublicationService:
             try:
                 await _save(idlog)
             except PersistenceError as error:  # then the next recovery publishes a few events a second time
-                _log.debug("%s: its mark was not saved: %s", idlog.log, error)
+                _log.debug("%s: the journal does not say yet how far it is published: %s", idlog.log, error)
 
 
 async def _save(idlog: IdLog) -> None:

@@ -1,8 +1,8 @@
 """One id's events on their way into transactions.
 
 What is stored waits in the `tail` until the transaction that has it is committed; everything that waits then goes into
-the next transaction together. The mark is what the last committed transaction says. After a failure, and at the
-beginning, it is looked up, and whatever it does not cover is taken from the tail, or read back from the journal where the
+the next transaction together. The last committed transaction says how far the id is published. After a failure, and at the
+beginning, that is looked up, and whatever it does not cover is taken from the tail, or read back from the journal where the
 tail does not reach: so an event is in exactly one committed transaction, whoever commits it.
 """
 
@@ -32,7 +32,7 @@ class TransactionBatch:
 
     Attributes:
         records: for the topics.
-        last: the mark that it commits; everything up to it is published then.
+        last: once it is committed, everything up to this number is published.
         size: bytes.
     """
 
@@ -68,7 +68,7 @@ class TransactionQueue(PublicationProgress):
 
     @property
     def settled(self) -> bool:
-        """All is published, and nobody waits: a new queue, made of the journal's mark, would know as much."""
+        """All is published, and nobody waits: a new queue, made from what the journal says, would know as much."""
         return self.complete and not (self.queued or self.put_off or self.awaited)
 
     @property
@@ -92,7 +92,7 @@ class TransactionQueue(PublicationProgress):
         self.tail = None
 
     def confirm(self, number: int) -> None:
-        """Let the mark rise to `number`; what it covers need not be kept."""
+        """Note that events up to `number` are published; they need not be kept."""
         super().confirm(number)
         while self.tail and self.tail[0].last <= self.published:
             item = self.tail.popleft()

@@ -1,4 +1,4 @@
-"""Deleting saves, and tidying up behind every change.
+"""Deleting saves, and tidying up after every change.
 
 The order matters where a process may die in between: saves that a visible one replaced go before it, or they would come
 back; commit records go before their chunks, or a snapshot would be there that cannot be read.
@@ -88,7 +88,7 @@ class Tidier:
     seconds: float
 
     async def run(self, topic: SnapshotTopic, sent: Iterable[Sent], *, garbage_before: int, retain: bool) -> None:
-        """Tidy up behind a call that has appended `sent`.
+        """Tidy up after a call that has appended `sent`.
 
         Args:
             topic: its index as it was before.

@@ -54,7 +54,7 @@ class Saver:
         config: limits, and how many snapshots are kept.
         room: bytes of the largest record.
         clock: milliseconds since the Unix epoch.
-        tidier: what runs behind each save.
+        tidier: what runs after each save.
     """
 
     config: SnapshotStoreConfig

@@ -81,7 +81,7 @@ class Discovery:
             reasons = "; ".join(found.ignored) if found is not None else "it did not answer"
             raise ConnectError(
                 f"ZooKeeper at {self._config.connect} names no broker for {self._protocol}: {reasons or 'none is registered'}. "
-                "Is Kafka running, is the path behind the address right, and security.protocol?"
+                "Is Kafka running, are the path after the address and security.protocol right?"
             )
         self._take(found)
 

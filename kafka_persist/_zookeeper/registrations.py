@@ -39,7 +39,7 @@ class Brokers:
 
 
 class Malformed(Exception):  # noqa: N818 - never leaves this module
-    """A registration that is none."""
+    """An invalid registration."""
 
 
 def usable_brokers(registrations: Mapping[str, bytes], protocol: str) -> Brokers:

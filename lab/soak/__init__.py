@@ -5,6 +5,7 @@
     process     what every process does beside its work
     faults      how each fault is made and healed
     victims     damage to logs of their own: does the library report it?
+    raw         what somebody without the library does to its topics
     service     the process of a service: entities on demand, snapshots with retention, views
     tally       their events and states, which say where they belong
     projector   the process of a read model, and the last look at all entities
@@ -12,6 +13,7 @@
     watcher     the process of a reader, and the last replay of everything
     crash       a driver that kills its own process at a chosen point of a write
     crew        the processes: started, killed, stopped, replaced
+    stacks      where every task and thread of a process is, on a signal
     supervisor  starts all of it, draws faults, heals, checks
     report      the verdict, for people
 

@@ -21,9 +21,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     parser = argparse.ArgumentParser(
         prog="python -m lab.soak",
-        description="Make faults for some minutes while several processes write and read, then check the whole history.",
+        description="Cause faults for some minutes while several processes write and read, then check the whole history.",
     )
-    parser.add_argument("--minutes", type=float, default=30.0, help="how long faults are made (default: 30)")
+    parser.add_argument("--minutes", type=float, default=30.0, help="how long faults are caused (default: 30)")
     parser.add_argument("--brokers", type=int, choices=(1, 3), default=1, help="one broker (default), or three")
     parser.add_argument("--seed", type=int, help="the seed of every random choice (default: a new one, printed)")
     parser.add_argument(

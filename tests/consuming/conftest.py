@@ -23,7 +23,8 @@ from kafka_persist import (
     open_events,
     open_journal,
 )
-from tests.transactions import produce_in_vain, settle
+from tests.publishing.committed import settle
+from tests.support.transactions import produce_in_vain
 
 
 class To(EventTopicMapper):
@@ -60,9 +61,9 @@ class Place:
             client.produce(self.topic, value, key, 0)
             client.flush(30)
 
-    def settle(self, partitions):
+    def settle(self):
         """Return when no transaction is open in the topic."""
-        settle(self.servers, self.topic, partitions)
+        settle(self.servers, self.topic)
 
     def produce_in_vain(self, partitions):
         """Abort a transaction with an event in each partition."""
@@ -127,13 +128,6 @@ async def take(stream, count):
     with trio.fail_after(60):
         await trio.lowlevel.checkpoint()
         return [await stream.receive() for _ in range(count)]
-
-
-async def until(condition, seconds=60):
-    """Wait until a condition holds that only the broker's answers bring about."""
-    with trio.fail_after(seconds):
-        while not condition():  # noqa: ASYNC110 - statistics have no event to wait for
-            await trio.sleep(0.02)
 
 
 def wait_for_closing():

@@ -15,8 +15,9 @@ from kafka_persist._kafka.brokers import Brokers
 from kafka_persist._kafka.consumers import open_event_reader
 from kafka_persist._kafka.event_sink import open_event_sink
 from kafka_persist.errors import JournalBroken
+from tests.support.waiting import until
 
-from .conftest import take, until, write_some
+from .conftest import take, write_some
 
 pytestmark = pytest.mark.broker
 

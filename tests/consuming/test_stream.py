@@ -11,8 +11,9 @@ from kafka_persist import Config, EventDecoder, ReceivedEvent, open_events, open
 from kafka_persist._kafka.driver import open_driver
 from kafka_persist.driver import Log
 from kafka_persist.errors import CorruptRecord, JournalHeadLost, StoreClosed, TopicMissing, UsageError
+from tests.support.waiting import until
 
-from .conftest import take, until
+from .conftest import take
 
 pytestmark = pytest.mark.broker
 

@@ -8,8 +8,9 @@ import trio
 
 from kafka_persist._kafka.driver import open_driver
 from kafka_persist.driver import Log
+from tests.support.waiting import until
 
-from .conftest import take, until
+from .conftest import take
 
 pytestmark = pytest.mark.broker
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import uuid
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,8 +13,9 @@ import pytest
 import trio
 
 import kafka_persist
-from kafka_persist import AtomicWrite, EventProducerConfig, JournalConfig, PersistentRepr, open_journal
+from kafka_persist import EventProducerConfig, JournalConfig, PersistentRepr, open_journal
 from lab.soak.raw import Stranger
+from tests.support.writer import Writer
 
 PROGRAM = Path(__file__).with_name("writer.py")
 NO_EVENTS = EventProducerConfig(topic_mapper_class="kafka_persist.publishing:EmptyEventTopicMapper")
@@ -28,20 +28,6 @@ HASTY = {
     "transaction.state.log.num.partitions": "1",
 }
 """Where a topic does not say otherwise, everything is old after a millisecond: as if the clock had moved by years."""
-
-
-@attrs.define(eq=False)
-class Writer:
-    """One incarnation of an entity."""
-
-    pid: str
-    uuid: uuid.UUID = attrs.field(factory=uuid.uuid4)
-
-    def batch(self, first: int, *payloads: object) -> AtomicWrite:
-        return AtomicWrite(
-            PersistentRepr(persistence_id=self.pid, sequence_nr=first + place, payload=payload, writer=self.uuid)
-            for place, payload in enumerate(payloads)
-        )
 
 
 @attrs.define(eq=False)
@@ -63,7 +49,7 @@ class Place:
         async with self.open(**changes) as journal:
             await journal.claim(pid, writer.uuid)
             for number in range(1, count + 1):
-                await journal.write([writer.batch(number, number)])
+                await journal.write([writer.write(number, number)])
         return writer
 
     async def events(self, pid: str) -> list[PersistentRepr]:

@@ -12,8 +12,9 @@ from confluent_kafka import Consumer, TopicPartition
 from kafka_persist import ConnectError, JournalHeadLost, RecoveryStalled, TopicSettingsRefused
 from kafka_persist_testkit import TestServer
 from lab.soak.victims import Victims
+from tests.support.writer import Writer
 
-from .conftest import Place, Writer
+from .conftest import Place
 
 pytestmark = pytest.mark.broker
 
@@ -62,7 +63,7 @@ async def test_the_clients_clock_decides_nothing(rough, kafka_prefix, monkeypatc
         await journal.claim(pid, writer.uuid)
         for number, moved in enumerate((0, YEARS, -YEARS, 3600, -3600, 0), 1):  # noqa: B007 - the clock looks at it
             with trio.fail_after(10):
-                await journal.write([writer.batch(number, number)])
+                await journal.write([writer.write(number, number)])
     events = await rough.events(pid)
     assert [event.payload for event in events] == [1, 2, 3, 4, 5, 6]
     assert [event.timestamp for event in events] == sorted(event.timestamp for event in events)
@@ -75,7 +76,7 @@ async def test_a_replay_whose_broker_stops_in_the_middle_says_so_in_time(rough, 
     async with rough.open() as journal:
         await journal.claim(pid, writer.uuid)
         for first in range(1, 4001, 100):
-            await journal.write([writer.batch(first, *[b"x" * 1000] * 100)])
+            await journal.write([writer.write(first, *[b"x" * 1000] * 100)])
     async with rough.open(replay_batch_bytes=1024, recovery_stall_timeout=1.0) as journal:
         try:
             with trio.fail_after(8), pytest.raises(RecoveryStalled, match="no progress"):
@@ -106,14 +107,14 @@ async def test_a_broker_without_file_descriptors_takes_no_new_connections_and_lo
         limits = resource.prlimit(broker.pid, resource.RLIMIT_NOFILE)
         async with place.open() as journal:
             await journal.claim(pid, writer.uuid)
-            await journal.write([writer.batch(1, 1)])
+            await journal.write([writer.write(1, 1)])
             resource.prlimit(broker.pid, resource.RLIMIT_NOFILE, (BEYOND_STANDARD_STREAMS, limits[1]))
             with trio.fail_after(5), pytest.raises(ConnectError, match="no Kafka broker answered"):
                 async with place.open(connect_timeout=1.0):
                     pytest.fail("there was a file descriptor left")
-            await journal.write([writer.batch(2, 2)])
+            await journal.write([writer.write(2, 2)])
             resource.prlimit(broker.pid, resource.RLIMIT_NOFILE, limits)
-            await journal.write([writer.batch(3, 3)])
+            await journal.write([writer.write(3, 3)])
         assert [event.payload for event in await place.events(pid)] == [1, 2, 3]
 
 
@@ -164,7 +165,7 @@ async def test_a_program_that_uses_up_all_threads_does_not_stop_the_journal(calm
             with trio.fail_after(10):
                 async with calm.open() as journal:
                     await journal.claim(pid, writer.uuid)
-                    await journal.write([writer.batch(1, "a")])
+                    await journal.write([writer.write(1, "a")])
                     await journal.delete_to(pid, 0)
                 assert [event.payload for event in await calm.events(pid)] == ["a"]
         finally:

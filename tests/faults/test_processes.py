@@ -10,8 +10,9 @@ import trio
 
 from kafka_persist import WriterFenced
 from lab.soak.crash import POINTS
+from tests.support.writer import Writer
 
-from .conftest import Writer, running
+from .conftest import running
 
 pytestmark = pytest.mark.broker
 
@@ -35,11 +36,11 @@ async def test_a_stopped_process_that_goes_on_is_fenced_and_nothing_of_it_appear
             async with calm.open() as journal:
                 heir = Writer(pid)
                 highest = await journal.claim(pid, heir.uuid)
-                await journal.write([heir.batch(highest + 1, "new", "owner")])
+                await journal.write([heir.write(highest + 1, "new", "owner")])
                 zombie.process.send_signal(signal.SIGCONT)
                 assert await zombie.error() == "WriterFenced"
                 assert zombie.stored <= highest
-                await journal.write([heir.batch(highest + 3, "still", "owner")])
+                await journal.write([heir.write(highest + 3, "still", "owner")])
                 assert len(numbers_of_pairs(await calm.events(pid))) == highest + 4
             zombie.go_on()
 
@@ -56,7 +57,7 @@ async def test_a_process_killed_at_any_point_of_a_write_leaves_it_whole_or_not_a
             assert len(numbers) in {"before submit": (20,), "behind submit": (20, 22)}.get(point, (22,))
             async with calm.open() as journal:
                 heir = Writer(kafka_prefix + point)
-                assert await journal.claim(heir.pid, heir.uuid) == len(numbers)
+                assert await journal.claim(heir.persistence_id, heir.uuid) == len(numbers)
 
 
 async def test_of_two_live_writers_one_goes_on_in_each_round(calm, kafka_prefix):
@@ -69,7 +70,7 @@ async def test_of_two_live_writers_one_goes_on_in_each_round(calm, kafka_prefix)
         number = await journal.claim(pid, writer.uuid)
         try:
             for place in range(1, writes + 1):
-                await journal.write([writer.batch(number + place, str(writer.uuid))])
+                await journal.write([writer.write(number + place, str(writer.uuid))])
         except WriterFenced:
             outcome.append("fenced")
         else:

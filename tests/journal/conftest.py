@@ -4,29 +4,13 @@ from __future__ import annotations
 
 import logging
 import time
-import uuid
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
 
-from kafka_persist import AtomicWrite, JournalConfig, PersistentRepr, open_journal
-
-
-class Writer:
-    """One incarnation of an entity: makes its atomic writes."""
-
-    def __init__(self, persistence_id: str) -> None:
-        self.persistence_id = persistence_id
-        self.uuid = uuid.uuid4()
-
-    def write(self, first: int, *payloads: object) -> AtomicWrite:
-        return AtomicWrite(
-            PersistentRepr(
-                persistence_id=self.persistence_id, sequence_nr=first + place, payload=payload, writer=self.uuid
-            )
-            for place, payload in enumerate(payloads)
-        )
+from kafka_persist import JournalConfig, open_journal
+from tests.support.writer import Writer
 
 
 class Kafka:

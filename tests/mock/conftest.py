@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import logging
-import uuid
 from contextlib import AsyncExitStack, asynccontextmanager
 
-import attrs
 import pytest
 import trio
 
-from kafka_persist import AtomicWrite, JournalConfig, PersistentRepr
+from kafka_persist import JournalConfig
 from kafka_persist._kafka.client import Reasons
 from kafka_persist._kafka.driver import KafkaDriver
 from kafka_persist._lifecycle import background
@@ -64,18 +62,6 @@ async def open_mock_journal(mock: MockCluster, **changes):
     config = JournalConfig(bootstrap_servers=mock.bootstrap_servers, **{**SHORT, **changes})
     async with open_mock_driver(mock, **changes) as driver, open_journal_on(driver, config) as journal:
         yield journal
-
-
-@attrs.define(eq=False)
-class Writer:
-    pid: str
-    uuid: uuid.UUID = attrs.field(factory=uuid.uuid4)
-
-    def batch(self, first: int, *payloads: object) -> AtomicWrite:
-        return AtomicWrite(
-            PersistentRepr(persistence_id=self.pid, sequence_nr=first + place, payload=payload, writer=self.uuid)
-            for place, payload in enumerate(payloads)
-        )
 
 
 async def append(driver, topic: str, value: bytes = b"value") -> Ack:

@@ -14,8 +14,9 @@ from kafka_persist.driver import Ack, Fate, Log
 from lab.checker import check
 from lab.history import History, digest, read_histories
 from lab.mock import Api, make_fatal
+from tests.support.writer import Writer
 
-from .conftest import Writer, open_mock_driver, open_mock_journal, replayed
+from .conftest import open_mock_driver, open_mock_journal, replayed
 
 DISCONNECT = -195
 INJECTED = 5_000
@@ -107,10 +108,10 @@ async def test_an_answer_later_than_the_delivery_timeout_is_an_unknown_outcome_t
     async with open_mock_journal(mock, delivery_timeout=1.0) as journal:
         writer, heir = Writer("id"), Writer("id")
         await journal.claim("id", writer.uuid)
-        await journal.write([writer.batch(1, "stored")])
+        await journal.write([writer.write(1, "stored")])
         mock.set_round_trip(6000)  # the client looks for overdue records about once a second
         with trio.fail_after(10), pytest.raises(WriteOutcomeUnknown, match="open the entity again"):
-            await journal.write([writer.batch(2, "late")])
+            await journal.write([writer.write(2, "late")])
         mock.set_round_trip(0)
         highest = await claimed(journal, heir)
         assert await replayed(journal, "id") == ["stored", "late"][:highest]
@@ -121,7 +122,7 @@ async def claimed(journal, writer: Writer) -> int:
     with trio.fail_after(20):
         while True:
             try:
-                return await journal.claim(writer.pid, writer.uuid)
+                return await journal.claim(writer.persistence_id, writer.uuid)
             except (BrokerError, WriteOutcomeUnknown):
                 await trio.sleep(0.05)
 
@@ -132,7 +133,7 @@ async def test_writes_wait_while_the_broker_is_down_and_go_on_when_it_is_back(mo
         await journal.claim("id", writer.uuid)
         mock.set_down()
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(journal.write, [writer.batch(1, "a")])
+            nursery.start_soon(journal.write, [writer.write(1, "a")])
             await trio.sleep(0.3)
             mock.set_up()
             with trio.fail_after(10):
@@ -147,7 +148,7 @@ async def test_a_broker_that_stays_down_makes_the_outcome_unknown_in_time(mock):
         await journal.claim("id", writer.uuid)
         mock.set_down()
         with trio.fail_after(3), pytest.raises(WriteOutcomeUnknown):
-            await journal.write([writer.batch(1, "a")])
+            await journal.write([writer.write(1, "a")])
         mock.set_up()
         assert await claimed(journal, Writer("id")) == 0
         assert await replayed(journal, "id") == []
@@ -160,11 +161,11 @@ async def test_a_topic_that_vanishes_from_the_metadata_for_a_moment_is_waited_fo
         mock.set_topic_error("id", 3)
         mock.push_errors(Api.PRODUCE, [3])
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(journal.write, [writer.batch(1, "a")])
+            nursery.start_soon(journal.write, [writer.write(1, "a")])
             await trio.sleep(0.5)
             mock.set_topic_error("id", 0)
         with trio.fail_after(10):
-            await journal.write([writer.batch(2, "b")])
+            await journal.write([writer.write(2, "b")])
             assert await replayed(journal, "id") == ["a", "b"]
 
 
@@ -212,15 +213,15 @@ async def test_a_fatal_error_of_the_client_leaves_nobody_waiting(mock):
         try:
             async with open_mock_journal(mock) as journal:
                 await journal.claim("id", writer.uuid)
-                await journal.write([writer.batch(1, "before")])
+                await journal.write([writer.write(1, "before")])
                 mock.set_round_trip(1000)
                 async with trio.open_nursery() as nursery:
-                    nursery.start_soon(_doubtful, journal, writer.batch(2, "during"))
+                    nursery.start_soon(_doubtful, journal, writer.write(2, "during"))
                     await trio.sleep(0.05)
                     (bridge,) = journal._driver._producers.all
                     make_fatal(bridge._producer, 47, "as was asked for")
                 mock.set_round_trip(0)
-                await _doubtful(journal, writer.batch(3, "behind"))
+                await _doubtful(journal, writer.write(3, "behind"))
         except PersistenceError as error:
             outcome = error
         mock.set_round_trip(0)
@@ -243,7 +244,7 @@ async def test_a_head_cut_by_somebody_else_is_reported(mock):
         writer = Writer("id")
         await journal.claim("id", writer.uuid)
         for number in range(1, 6):
-            await journal.write([writer.batch(number, number)])
+            await journal.write([writer.write(number, number)])
         mock.delete_records("id", 3)
     async with open_mock_journal(mock) as journal:
         journal._driver._topics.ensured.add("id")
@@ -256,10 +257,10 @@ async def test_the_answer_of_every_code_reaches_the_entity_as_an_outcome(mock):
     async with open_mock_journal(mock) as journal:
         for code in (*HARMLESS, *DOUBTFUL, *REFUSING):
             writer = Writer(f"id{code}")
-            await journal.claim(writer.pid, writer.uuid)
+            await journal.claim(writer.persistence_id, writer.uuid)
             mock.push_errors(Api.PRODUCE, [code])
             try:
-                await journal.write([writer.batch(1, "first")])
+                await journal.write([writer.write(1, "first")])
                 outcome = "stored"
             except WriteOutcomeUnknown:
                 outcome = "unknown"
@@ -268,7 +269,7 @@ async def test_the_answer_of_every_code_reaches_the_entity_as_an_outcome(mock):
             expected = "stored" if code in HARMLESS else "unknown" if code in DOUBTFUL else "refused"
             assert outcome == expected, code
             if outcome == "unknown":
-                writer = Writer(writer.pid)
-                assert await journal.claim(writer.pid, writer.uuid) in (0, 1)
-            await journal.write([writer.batch(9, "last")])
-            assert (await replayed(journal, writer.pid))[-1] == "last"
+                writer = Writer(writer.persistence_id)
+                assert await journal.claim(writer.persistence_id, writer.uuid) in (0, 1)
+            await journal.write([writer.write(9, "last")])
+            assert (await replayed(journal, writer.persistence_id))[-1] == "last"

@@ -12,8 +12,9 @@ from kafka_persist.driver import Log
 from lab.checker import check
 from lab.history import History, digest, read_histories
 from lab.mock import Api
+from tests.support.writer import Writer
 
-from .conftest import Writer, open_mock_driver, open_mock_journal, replayed
+from .conftest import open_mock_driver, open_mock_journal, replayed
 from .proxy import open_proxy
 
 IMPATIENT = {"client": {"reconnect.backoff.ms": 5, "reconnect.backoff.max.ms": 20, "socket.timeout.ms": 300}}
@@ -38,7 +39,7 @@ class Notes:
         fields = {"writer": str(self.writer.uuid), "first": self.next, "marks": [digest(each) for each in payloads]}
         try:
             with self.history.call("write", "id", within=20, **fields):
-                await self.journal.write([self.writer.batch(self.next, *payloads)])
+                await self.journal.write([self.writer.write(self.next, *payloads)])
         except (WriteOutcomeUnknown, WriterFenced) as error:
             self.writer = None
             return type(error).__name__
@@ -105,8 +106,8 @@ async def test_records_that_land_behind_a_claim_never_appear(mock):
         old = await stack.enter_async_context(open_mock_journal(mock, delivery_timeout=1.0))
         writers, heirs = ([Writer(f"id{number}") for number in range(LATE)] for _ in range(2))
         for writer in writers:
-            await old.claim(writer.pid, writer.uuid)
-            await old.write([writer.batch(1, "in time")])
+            await old.claim(writer.persistence_id, writer.uuid)
+            await old.write([writer.write(1, "in time")])
         proxy.hold()
         outcomes: list[str] = []
         async with trio.open_nursery() as nursery:
@@ -115,23 +116,23 @@ async def test_records_that_land_behind_a_claim_never_appear(mock):
         assert outcomes == ["WriteOutcomeUnknown"] * LATE
         proxy.admit()
         new = await stack.enter_async_context(open_mock_journal(mock))
-        new._driver._topics.ensured.update(writer.pid for writer in writers)
+        new._driver._topics.ensured.update(writer.persistence_id for writer in writers)
         for heir in heirs:
-            assert await new.claim(heir.pid, heir.uuid) == 1
+            assert await new.claim(heir.persistence_id, heir.uuid) == 1
         proxy.release()
         with trio.fail_after(10):
-            while not (landed := [heir for heir in heirs if await _end(new, heir.pid) > 3]):  # noqa: ASYNC110 - nobody tells
+            while not (landed := [heir for heir in heirs if await _end(new, heir.persistence_id) > 3]):  # noqa: ASYNC110 - nobody tells
                 await trio.sleep(0.01)
         for heir in (*landed, *heirs):
-            highest = await new.highest_sequence_nr(heir.pid)
-            await new.write([heir.batch(highest + 1, "of the new owner")])
+            highest = await new.highest_sequence_nr(heir.persistence_id)
+            await new.write([heir.write(highest + 1, "of the new owner")])
         for heir in heirs:
-            assert set(await replayed(new, heir.pid)) == {"in time", "of the new owner"}
+            assert set(await replayed(new, heir.persistence_id)) == {"in time", "of the new owner"}
 
 
 async def _late(journal, writer: Writer, outcomes: list[str]) -> None:
     try:
-        await journal.write([writer.batch(2, "late")])
+        await journal.write([writer.write(2, "late")])
     except PersistenceError as error:
         outcomes.append(type(error).__name__)
 
@@ -152,7 +153,7 @@ async def test_bits_that_flip_on_the_way_are_found(mock):
             writer = Writer("id")
             await journal.claim("id", writer.uuid)
             for number, payload in enumerate(expected, 1):
-                await journal.write([writer.batch(number, payload)])
+                await journal.write([writer.write(number, payload)])
         proxy.flip = b"payload" * 20
         for _ in range(20):
             async with open_mock_journal(mock) as journal:

@@ -28,7 +28,8 @@ from kafka_persist._kafka.driver import open_driver
 from kafka_persist.driver import Log
 from kafka_persist.errors import JournalHeadLost, ProjectionFailed, TopicMissing, UsageError
 from kafka_persist.projection_sqlite import SqliteProjectionStore
-from tests.transactions import produce_in_vain, settle
+from tests.publishing.committed import settle
+from tests.support.transactions import produce_in_vain
 
 pytestmark = pytest.mark.broker
 
@@ -60,9 +61,9 @@ class World:
             bootstrap_servers=servers, prefix=f"{prefix}j-", event_producer=EventProducerConfig(partitions=3)
         )
 
-    def settle(self, partitions):
+    def settle(self):
         """Return when no transaction is open in the topic."""
-        settle(self.servers, self.topic, partitions)
+        settle(self.servers, self.topic)
 
     def produce_in_vain(self, partitions):
         """Abort a transaction with an event in each partition."""
@@ -70,7 +71,7 @@ class World:
 
     async def remove_everything(self):
         """What retention does to a topic that nobody writes to."""
-        self.settle(3)
+        self.settle()
         async with open_driver(self.config) as driver:
             for log in (Log(self.topic, partition) for partition in range(3)):
                 await driver.delete_before(log, (await driver.scan(log, None, 0)).range.end)

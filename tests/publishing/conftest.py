@@ -6,16 +6,13 @@ import time
 import uuid
 
 import pytest
-import trio
 from confluent_kafka import Consumer, TopicPartition
 
 from kafka_persist import (
-    AtomicWrite,
     EventDecoder,
     EventProducerConfig,
     EventTopicMapper,
     JournalConfig,
-    PersistentRepr,
     TopicsConfig,
     open_journal,
 )
@@ -93,35 +90,10 @@ class Broker:
         return [event.sequence_nr for event in events if event.persistence_id == persistence_id]
 
 
-class Writer:
-    """One incarnation of an entity."""
-
-    def __init__(self, persistence_id):
-        self.persistence_id, self.uuid = persistence_id, uuid.uuid4()
-
-    def write(self, first, *payloads):
-        return AtomicWrite(
-            PersistentRepr(
-                persistence_id=self.persistence_id, sequence_nr=first + place, payload=payload, writer=self.uuid
-            )
-            for place, payload in enumerate(payloads)
-        )
-
-    async def claim(self, journal):
-        return await journal.claim(self.persistence_id, self.uuid)
-
-
 def published_up_to(journal, persistence_id):
     """Up to which number the journal knows the id's events to be published."""
     with journal._ids.using(persistence_id) as idlog:
         return idlog.published
-
-
-async def until(condition):
-    """Wait until a condition holds that only the broker's answers bring about."""
-    with trio.fail_after(30):
-        while not condition():  # noqa: ASYNC110 - statistics have no event to wait for
-            await trio.sleep(0.01)
 
 
 @pytest.fixture

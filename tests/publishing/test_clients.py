@@ -8,11 +8,13 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from kafka_persist._kafka.brokers import Brokers
 from kafka_persist._kafka.event_sink import open_event_sink
-from kafka_persist._kafka.transactions import LOOK_SECONDS, open_transactional_sink
+from kafka_persist._kafka.transactional_sink import LOOK_SECONDS, open_transactional_sink
 from kafka_persist.driver import Fate, Log, PublishedRecord
 from kafka_persist_testkit import TestServer
+from tests.support.waiting import until
+from tests.support.writer import Writer
 
-from .conftest import Broker, Writer, published_up_to, until
+from .conftest import Broker, published_up_to
 
 pytestmark = pytest.mark.broker
 
@@ -44,7 +46,7 @@ async def cancelled(async_fn, *args):
 
 
 async def test_transactions_end_with_their_caller(kafka_prefix):
-    """Taking over, publishing and looking at a mark are left soon while the broker answers nothing; so is the sink."""
+    """Taking over, publishing and looking how far a log is published are left soon while the broker answers nothing; so is the sink."""
     with TestServer() as server:
         broker = Broker(server.bootstrap_servers, kafka_prefix)
         log, record = await prepared(broker)
@@ -60,24 +62,24 @@ async def test_transactions_end_with_their_caller(kafka_prefix):
                     server.broker.pause()
                     await cancelled(transactor.publish, [record], 2)
                 await cancelled(take_over)
-                await cancelled(sink.mark, log)
+                await cancelled(sink.published_up_to, log)
             server.broker.resume()
             async with open_transactional_sink(Brokers(broker.config(**ONCE))) as sink, sink.open(log) as transactor:
-                assert transactor.mark in {1, 2}  # the second one was cancelled: it happened, or it did not
+                assert transactor.published_up_to in {1, 2}  # the second one was cancelled: it happened, or it did not
 
 
 async def test_a_client_in_use_is_not_closed_when_the_brokers_move(broker):
-    """Who has borrowed the client for marks goes on with it; it is closed when the last of them is done."""
+    """Whoever has borrowed the client for look-ups goes on with it; it is closed when the last of them is done."""
     log, record = await prepared(broker)
     async with open_transactional_sink(Brokers(broker.config(**ONCE))) as sink, sink.open(log) as transactor:
         await transactor.publish([record], 7)
-        async with sink._marks() as first:
+        async with sink._offsets() as first:
             await sink.move([broker.servers])
-            async with sink._marks() as second:
+            async with sink._offsets() as second:
                 assert second is not first
-                for marks in (first, second):
+                for offsets in (first, second):
                     with trio.fail_after(60):
-                        while await sink.in_thread(lambda marks=marks: marks.look_up(log, LOOK_SECONDS)) != 7:
+                        while await sink.in_thread(lambda offsets=offsets: offsets.look_up(log, LOOK_SECONDS)) != 7:
                             pass
         with pytest.raises(RuntimeError, match="closed"):
             await sink.in_thread(lambda: first.look_up(log, LOOK_SECONDS))

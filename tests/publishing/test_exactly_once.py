@@ -12,13 +12,15 @@ from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
 from kafka_persist import BrokerError, EmptyEventTopicMapper, PublicationPending
 from kafka_persist._kafka.brokers import Brokers
-from kafka_persist._kafka.transactions import open_transactional_sink
-from kafka_persist._kafka.transactor import Transactor
+from kafka_persist._kafka.transactional_producer import TransactionalProducer
+from kafka_persist._kafka.transactional_sink import open_transactional_sink
 from kafka_persist.driver import Log, PublishedRecord
 from kafka_persist.errors import ConnectError, JournalTruncated
 from kafka_persist_testkit import TestServer
+from tests.support.waiting import until
+from tests.support.writer import Writer
 
-from .conftest import Broker, To, Writer, published_up_to, until
+from .conftest import Broker, To, published_up_to
 
 pytestmark = pytest.mark.broker
 
@@ -139,7 +141,7 @@ def commit_mark(broker, persistence_id, number):
 
 
 async def test_a_mark_that_is_not_certain_is_made_so_before_the_first_write(broker):
-    """A dead process left a transaction open that would move the mark: the claim ends it, and then compares."""
+    """A dead process left a transaction open that would publish more: the claim ends it, and then compares."""
     await written(broker, "a", 5)
     config = broker.config(**ONCE)
     topic = f"{broker.prefix}j-a"
@@ -173,9 +175,9 @@ def lost_answers(publish):
     calls = []
 
     @functools.wraps(publish)
-    def wrapped(self, records, mark):
-        publish(self, records, mark)
-        calls.append(mark)
+    def wrapped(self, records, up_to):
+        publish(self, records, up_to)
+        calls.append(up_to)
         if len(calls) % 2:
             raise ConnectError("the answer got lost")
 
@@ -187,10 +189,10 @@ def left_open(publish):
     calls = []
 
     @functools.wraps(publish)
-    def wrapped(self, records, mark):
-        calls.append(mark)
+    def wrapped(self, records, up_to):
+        calls.append(up_to)
         if len(calls) % 2 == 0:
-            return publish(self, records, mark)
+            return publish(self, records, up_to)
         self._producer.begin_transaction()
         self._produce(records)
         raise ConnectError("died")
@@ -201,7 +203,7 @@ def left_open(publish):
 @pytest.mark.parametrize("fault", [lost_answers, left_open])
 async def test_a_transaction_of_unknown_outcome_is_resolved(broker, monkeypatch, fault):
     """Whether it counts is looked up after taking the id over anew: then the rest is published, and nothing else."""
-    monkeypatch.setattr(Transactor, "publish", fault(Transactor.publish))
+    monkeypatch.setattr(TransactionalProducer, "publish", fault(TransactionalProducer.publish))
     writer = Writer("a")
     async with broker.open(**ONCE) as journal:
         await writer.claim(journal)
@@ -278,14 +280,14 @@ async def test_there_are_never_more_clients_than_configured(broker):
     assert [broker.committed(name) for name in names] == [list(range(1, 11))] * 4
 
 
-async def test_a_mark_waits_for_the_transaction_that_moves_it(broker):
-    """While a transaction is open its mark is not certain; taking the id over ends it, and then the mark is."""
+async def test_the_published_number_waits_for_the_transaction_that_moves_it(broker):
+    """While a transaction is open it is not certain how far the id is published; taking the id over ends it, and then it is."""
     config = broker.config(**ONCE)
     log, record = Log(f"{broker.prefix}j-a"), PublishedRecord(broker.topic, b"a", b"x")
     async with broker.open() as journal, open_transactional_sink(Brokers(config)) as sink:
         await journal._driver.ensure_topics([journal._layout.spec_of(log)])
         await journal._publication.publisher._context.topics.ensure({broker.topic})
-        assert await sink.mark(log) == 0
+        assert await sink.published_up_to(log) == 0
         async with sink.open(log) as first:
             await first.publish([record], 7)
             await until_mark(sink, log, 7)
@@ -293,9 +295,9 @@ async def test_a_mark_waits_for_the_transaction_that_moves_it(broker):
             client.begin_transaction()
             await sink.in_thread(lambda: first.client._produce([record]))
             client.send_offsets_to_transaction([TopicPartition(log.topic, 0, 9)], first.client._group, 10)
-            assert await sink.mark(log) is None
+            assert await sink.published_up_to(log) is None
             async with open_transactional_sink(Brokers(config)) as other, other.open(log) as second:
-                assert second.mark == 7
+                assert second.published_up_to == 7
                 await second.publish([record], 8)
             with pytest.raises(KafkaException, match="_FENCED"):
                 client.commit_transaction(10)
@@ -307,5 +309,5 @@ async def test_a_mark_waits_for_the_transaction_that_moves_it(broker):
 
 async def until_mark(sink, log, number):
     with trio.fail_after(10):
-        while await sink.mark(log) != number:  # noqa: ASYNC110 - nothing tells when a transaction ends
+        while await sink.published_up_to(log) != number:  # noqa: ASYNC110 - nothing tells when a transaction ends
             await trio.sleep(0.01)

@@ -8,8 +8,7 @@ import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from kafka_persist import EventDecoder
-
-from .conftest import Writer
+from tests.support.writer import Writer
 
 pytestmark = pytest.mark.broker
 

@@ -22,8 +22,10 @@ from kafka_persist import (
 from kafka_persist._kafka.driver import open_driver
 from kafka_persist.driver import Log
 from kafka_persist.errors import ConfigError, CorruptRecord, SweepIncomplete
+from tests.support.waiting import until
+from tests.support.writer import Writer
 
-from .conftest import To, Writer, until
+from .conftest import To
 
 pytestmark = pytest.mark.broker
 

@@ -1,7 +1,7 @@
 """Publishing exactly once: who holds which transactional id, and how many clients there are.
 
 Each log has a transactional id of its own, the same in every process, so taking it over fences whoever had it, ends that
-one's open transaction, and only then the mark is read: from here on nobody else can move it.
+one's open transaction. Only then is it read how far the log is published: after that nobody else can move it.
 
 A client costs a few threads and connections, and 0.1 to 0.5 seconds until it may write. So there are never more than
 configured, and each stays with its log as long as there is room, and for `TURN_SECONDS` where there is none: with more busy
@@ -9,7 +9,7 @@ logs than clients, giving every free client to the next in the queue would make 
 turn, the client that was unused for longest makes room.
 
 After an error, or a cancellation, a client is thrown away: what became of its transaction is open, and the next client of
-the log, whoever makes it, resolves that by taking over and reading the mark.
+the log, whoever makes it, resolves that by taking over and reading how far the log is published.
 """
 
 from __future__ import annotations
@@ -24,21 +24,20 @@ from typing import Final, TypeVar
 import attrs
 import trio
 
-from .. import driver
 from .._lifecycle import background, open_nursery
 from ..config import JournalConfig
-from ..driver import Log, PublishedRecord, TransactionalSink
+from ..driver import Log, PublishedRecord, TransactionalSink, Transactor
 from ..errors import ConnectError
 from .brokers import Brokers, at
 from .closing import close_client
 from .making import make_client
-from .marks import Marks
-from .transactor import Transactor
+from .published_offsets import PublishedOffsets
+from .transactional_producer import TransactionalProducer
 
 T = TypeVar("T")
 
 LOOK_SECONDS: Final = 0.25
-"""How long a look at a mark waits for a transaction that somebody else has open: one of a living process ends sooner, one of
+"""How long a look at what is published waits for a transaction that somebody else has open: one of a living process ends sooner, one of
 a dead process is ended by taking over."""
 
 
@@ -65,7 +64,7 @@ async def open_transactional_sink(brokers: Brokers[JournalConfig]) -> AsyncItera
 
 
 @attrs.define(eq=False)
-class _Held(driver.Transactor):
+class _Held(Transactor):
     """A log's transactional id, in this process.
 
     Attributes:
@@ -73,21 +72,21 @@ class _Held(driver.Transactor):
         client: does them.
         config: what the client was made for.
         since: when it took over.
-        number: the mark.
+        up_to: events up to this number are published.
         usable: no transaction of it is open or has failed.
     """
 
     sink: KafkaTransactionalSink
-    client: Transactor
+    client: TransactionalProducer
     config: JournalConfig
     since: float = attrs.field(factory=trio.current_time)
-    number: int = 0
+    up_to: int = 0
     usable: bool = False
 
     @property
-    def mark(self) -> int:
-        """See `driver.Transactor.mark`."""
-        return self.number
+    def published_up_to(self) -> int:
+        """See `driver.Transactor.published_up_to`."""
+        return self.up_to
 
     @property
     def wanted(self) -> bool:
@@ -99,11 +98,11 @@ class _Held(driver.Transactor):
         """It may make room for others."""
         return trio.current_time() >= self.since + TURN_SECONDS
 
-    async def publish(self, records: Sequence[PublishedRecord], mark: int) -> None:
+    async def publish(self, records: Sequence[PublishedRecord], up_to: int) -> None:
         """See `driver.Transactor.publish`."""
         self.usable = False
-        await self.sink.in_thread(partial(self.client.publish, records, mark))
-        self.number, self.usable = mark, True
+        await self.sink.in_thread(partial(self.client.publish, records, up_to))
+        self.up_to, self.usable = up_to, True
 
 
 class KafkaTransactionalSink(TransactionalSink):
@@ -118,7 +117,7 @@ class KafkaTransactionalSink(TransactionalSink):
         self._in_use = 0
         self._idle: OrderedDict[Log, _Held] = OrderedDict()
         self._lent: _Lent | None = None
-        self._making_marks = trio.Lock()
+        self._making_offsets = trio.Lock()
 
     def __repr__(self) -> str:
         return f"<KafkaTransactionalSink {self._in_use} clients in use, {len(self._idle)} idle, {self._most} at most>"
@@ -142,13 +141,13 @@ class KafkaTransactionalSink(TransactionalSink):
         client = await _make(self._config, Log("none"), b"")
         await self._discard(_Held(self, client, self._config))
 
-    async def mark(self, log: Log) -> int | None:
-        """See `TransactionalSink.mark`."""
-        async with self._marks() as marks:
-            return await self.in_thread(partial(marks.look_up, log, LOOK_SECONDS))
+    async def published_up_to(self, log: Log) -> int | None:
+        """See `TransactionalSink.published_up_to`."""
+        async with self._offsets() as offsets:
+            return await self.in_thread(partial(offsets.look_up, log, LOOK_SECONDS))
 
     @asynccontextmanager
-    async def open(self, log: Log) -> AsyncIterator[driver.Transactor]:
+    async def open(self, log: Log) -> AsyncIterator[Transactor]:
         """See `TransactionalSink.open`."""
         held = self._idle.pop(log, None)
         if held is None:
@@ -184,41 +183,41 @@ class KafkaTransactionalSink(TransactionalSink):
         self._changed = trio.Event()
 
     async def _take_over(self, log: Log) -> _Held:
-        """Make a client and let nobody else publish; then the mark is certain."""
+        """Make a client and let nobody else publish; then it is certain how far the log is published."""
         config = self._config
-        async with self._marks() as marks:
-            client = await _make(config, log, marks.group_metadata)
+        async with self._offsets() as offsets:
+            client = await _make(config, log, offsets.group_metadata)
             held = _Held(self, client, config)
             try:
                 await self.in_thread(client.take_over)
-                mark = await self.in_thread(partial(marks.look_up, log, config.delivery_timeout))
-                if mark is None:
+                up_to = await self.in_thread(partial(offsets.look_up, log, config.delivery_timeout))
+                if up_to is None:
                     raise ConnectError(
                         f"publishing {log}: a predecessor's transaction was ended, but the brokers have not written its end "
                         f"down within {config.delivery_timeout:g} s"
                     )
-                held.number, held.usable = mark, True
+                held.up_to, held.usable = up_to, True
             finally:
                 if not held.usable:
                     await self._discard(held)  # noqa: ASYNC102 - shields itself, with a deadline
             return held
 
     @asynccontextmanager
-    async def _marks(self) -> AsyncIterator[Marks]:
-        """Lend the client that looks marks up; one that was replaced meanwhile is closed by its last user."""
+    async def _offsets(self) -> AsyncIterator[PublishedOffsets]:
+        """Lend the client that looks up what is published; one that was replaced meanwhile is closed by its last user."""
         lent = await self._lend()
         try:
-            yield lent.marks
+            yield lent.offsets
         finally:
             lent.users -= 1
             if lent is not self._lent:
                 await lent.close_if_unused()  # noqa: ASYNC102 - shields itself, with a deadline
 
     async def _lend(self) -> _Lent:
-        async with self._making_marks:
+        async with self._making_offsets:
             while self._lent is None:
                 config = self._config
-                lent = _Lent(await _make_marks(config))
+                lent = _Lent(await _make_offsets(config))
                 if config is self._config:  # else the brokers moved meanwhile
                     self._lent = lent
                 else:
@@ -226,7 +225,7 @@ class KafkaTransactionalSink(TransactionalSink):
             self._lent.users += 1
             return self._lent
 
-    async def _return_marks(self) -> None:
+    async def _return_offsets(self) -> None:
         """Let nobody else borrow the present client."""
         lent, self._lent = self._lent, None
         if lent is not None:
@@ -256,40 +255,42 @@ class KafkaTransactionalSink(TransactionalSink):
     async def move(self, servers: Sequence[str]) -> None:
         """Make new clients for the brokers at `servers`; those in use fail, or are not kept."""
         self._config = at(self._config, servers)
-        await self._return_marks()
+        await self._return_offsets()
         await self._discard_idle()
         await trio.lowlevel.checkpoint()
 
     async def close(self) -> None:
         """End all clients; none is in use any more. Idempotent."""
         await self._discard_idle()
-        await self._return_marks()
+        await self._return_offsets()
         await trio.lowlevel.checkpoint()
 
 
 @attrs.define(eq=False)
 class _Lent:
-    """The client for marks, and how many use it now."""
+    """The client that looks up what is published, and how many use it now."""
 
-    marks: Marks
+    offsets: PublishedOffsets
     users: int = 0
 
     async def close_if_unused(self) -> None:
         """Close it, unless somebody still uses it."""
         if not self.users:
-            await close_client(self.marks.close, "the client that looks up what is published")
+            await close_client(self.offsets.close, "the client that looks up what is published")
 
 
-async def _make(config: JournalConfig, log: Log, group_metadata: bytes) -> Transactor:
+async def _make(config: JournalConfig, log: Log, group_metadata: bytes) -> TransactionalProducer:
     properties = {**config.event_producer_properties(), "transactional.id": config.transactional_id(log.topic)}
 
-    def make() -> Transactor:
-        return Transactor(properties, log, group_metadata, seconds=config.delivery_timeout)
+    def make() -> TransactionalProducer:
+        return TransactionalProducer(properties, log, group_metadata, seconds=config.delivery_timeout)
 
-    return await make_client(make, Transactor.discard, "a transactional producer")
+    return await make_client(make, TransactionalProducer.discard, "a transactional producer")
 
 
-async def _make_marks(config: JournalConfig) -> Marks:
+async def _make_offsets(config: JournalConfig) -> PublishedOffsets:
     with trio.move_on_after(config.delivery_timeout):
-        return await make_client(partial(Marks, config), Marks.close, "the client that looks up what is published")
+        return await make_client(
+            partial(PublishedOffsets, config), PublishedOffsets.close, "the client that looks up what is published"
+        )
     raise ConnectError(f"no client could be made within {config.delivery_timeout:g} s (delivery-timeout)")

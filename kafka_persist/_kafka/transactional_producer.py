@@ -8,7 +8,7 @@ Two traps, both measured (librdkafka 2.16, Kafka 3.9):
 
 * Offsets that are sent while records are still under way make the transaction 100 ms longer: it takes 5 ms if the
   records are flushed first, 109 ms if not.
-* ``Producer.close()`` waits for ever for the abortion of an open transaction if the broker does not answer. Letting the
+* ``Producer.close()`` waits forever for the abortion of an open transaction if the broker does not answer. Letting the
   object go ends the client's threads in any state, in milliseconds.
 """
 
@@ -36,7 +36,7 @@ ABORT_SECONDS: Final = 0.4
 FENCED: Final = frozenset({KafkaError._FENCED, KafkaError.INVALID_PRODUCER_EPOCH})
 
 
-class Transactor:
+class TransactionalProducer:
     """One client; `publish` and `take_over` raise `PersistenceError`, and it is finished then."""
 
     def __init__(self, properties: Mapping[str, Any], log: Log, group: bytes, *, seconds: float) -> None:
@@ -52,12 +52,12 @@ class Transactor:
         self._connect()
         self._repeat(self._producer.init_transactions)
 
-    def publish(self, records: Sequence[PublishedRecord], mark: int) -> None:
+    def publish(self, records: Sequence[PublishedRecord], up_to: int) -> None:
         """See `driver.Transactor.publish`."""
         try:
             self._producer.begin_transaction()
             self._produce(records)
-            offsets = [TopicPartition(self._log.topic, self._log.partition, mark)]
+            offsets = [TopicPartition(self._log.topic, self._log.partition, up_to)]
             self._repeat(lambda seconds: self._producer.send_offsets_to_transaction(offsets, self._group, seconds))
             self._repeat(self._producer.commit_transaction)
         except KafkaException as exception:

@@ -38,8 +38,8 @@ PAUSE_SECONDS: Final = 0.005
 NEVER_SAID: Final = -1001
 
 
-class Marks:
-    """The marks of a journal; made, called and closed in worker threads."""
+class PublishedOffsets:
+    """How far the logs of a journal are published; made, called and closed in worker threads."""
 
     def __init__(self, config: JournalConfig) -> None:
         self._group = config.publication_group
@@ -53,7 +53,7 @@ class Marks:
         self._admin.__exit__(None, None, None)
 
     def look_up(self, log: Log, seconds: float) -> int | None:
-        """The mark of a log; 0 if there is none, None if after `seconds` a transaction is still open that moves it.
+        """Up to where a log is published; 0 if nobody ever said, None if after `seconds` a transaction that moves it is still open.
 
         Raises:
             PersistenceError: the broker refused, or did not answer.
@@ -63,9 +63,9 @@ class Marks:
         give_up = time.monotonic() + seconds
         while True:
             trio.from_thread.check_cancelled()
-            error, mark = self._ask(log)
+            error, up_to = self._ask(log)
             if error is None:
-                return max(0, mark)
+                return max(0, up_to)
             late = time.monotonic() > give_up
             if error.code() == KafkaError.UNSTABLE_OFFSET_COMMIT and late:
                 return None
@@ -74,7 +74,7 @@ class Marks:
             time.sleep(PAUSE_SECONDS)  # in a worker thread: nothing there could wake it earlier
 
     def _ask(self, log: Log) -> tuple[KafkaError | None, int]:
-        """An answer without an error has the mark; transactions that are not ended yet are an error, too."""
+        """An answer without an error has the number; a transaction that has not ended yet is an error, too."""
         wanted = ConsumerGroupTopicPartitions(self._group, [TopicPartition(log.topic, log.partition)])
         answers = self._admin.list_consumer_group_offsets(
             [wanted], require_stable=True, request_timeout=REQUEST_SECONDS
