@@ -13,6 +13,7 @@ and _entities to entity and view. The others:
 
     _core                         pure rules and formats: no I/O
     _kafka, _zookeeper            the only importers of librdkafka's client; of ZooKeeper's
+    _shared, _index               the journal's other layout, where many ids share a log; its local index, the only importer of LMDB
     _lifecycle, _structuring      nurseries for background tasks; payload types as plain data
     projection_sqlite             a read model's store in SQLite
     _commands                     the command line

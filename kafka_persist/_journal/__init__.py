@@ -1,5 +1,6 @@
 """The journal above any `kafka_persist.driver.Driver`, Kafka's or a simulated one.
 
+* `interface`: what a journal in Kafka can do, whatever its layout.
 * `layout`: which log holds which id.
 * `writing`: the way of a `write` call; `encoding`, `batch`: its atomic writes, until each is settled; `gate` bounds those
   that wait, `deadlines` how long.
