@@ -33,7 +33,7 @@ async def test_a_journal_follows_its_broker_to_another_port(zookeeper_port, tmp_
     zookeeper = ZookeeperConfig(connect=f"127.0.0.1:{zookeeper_port}", sync_time=0.2)
     config = JournalConfig(zookeeper=zookeeper, delivery_timeout=60.0)
     name = writer.persistence_id
-    with ExitStack() as servers, trio.fail_after(90):
+    with ExitStack() as servers, trio.fail_after(400):  # two brokers start meanwhile, on whatever machine
         first = servers.enter_context(server_on(zookeeper_port, tmp_path))
         address = first.bootstrap_servers
         async with open_journal(config) as journal:
