@@ -31,7 +31,7 @@ WHEEL_TESTS = [
     "tests/structure/test_readme.py",
 ]
 SHOW_VERSIONS = "import importlib.metadata as m, sys; print(*(f'{n}=={m.version(n)}' for n in sys.argv[1:]))"
-WITHOUT_KRAFT = ["-m", "not kraft"]  # another -m behind it wins
+SHORT = ["-m", "not kraft and not testkit"]  # another -m behind it wins
 # flake8-async knows rules that ruff does not have: yield in a nursery, unshielded await in a finally, ...
 ASYNC_RULES = ",".join(f"ASYNC{number}" for number in range(100, 129)) + ",ASYNC900"
 # "An async function always checkpoints" is a promise to callers: of public modules only. 911 is noise on generators.
@@ -69,16 +69,16 @@ def tests(session: nox.Session) -> None:
     """Run the tests, those on a real Kafka included, and print branch coverage (`-- -k NAME` chooses).
 
     All of them run in parts, two at a time, those on three brokers after them. What is there once more for KRaft is left out; `-- -m kraft` runs it, and
-    so does the session `compat`.
+    so does the session `compat`. What is about the test server alone and takes long is in the session `testkit`.
     """
     install(session, "test")
     # Not in `create_tmp()`, which moves TMPDIR into the project: a pytest run by a test would find this pyproject.toml.
     env = {"COVERAGE_FILE": str(Path(session.virtualenv.location).resolve() / "coverage")}
     session.run("coverage", "erase", env=env)
     if session.posargs:
-        session.run("coverage", "run", "-m", "pytest", *WITHOUT_KRAFT, *session.posargs, env=env)
+        session.run("coverage", "run", "-m", "pytest", *SHORT, *session.posargs, env=env)
     else:
-        session.run("python", "tests/parts.py", *WITHOUT_KRAFT, env=env)
+        session.run("python", "tests/parts.py", *SHORT, env=env)
     session.run("coverage", "combine", "--quiet", env=env)
     session.run("coverage", "report", env=env)
 
@@ -92,7 +92,7 @@ def lowest(session: nox.Session) -> None:
     groups = nox.project.dependency_groups(PYPROJECT, "test")
     session.install("--resolution", "lowest-direct", "-e", f".[{EXTRAS}]", *groups)
     session.run("python", "-c", SHOW_VERSIONS, *floor_names())
-    session.run("python", "-m", "pytest", *WITHOUT_KRAFT, *session.posargs)
+    session.run("python", "-m", "pytest", *SHORT, *session.posargs)
 
 
 def floor_names() -> list[str]:
@@ -110,6 +110,13 @@ def compat(session: nox.Session) -> None:
         session.run("python", "-m", "compat_suite", *session.posargs)
     else:
         session.run("python", "-m", "pytest", "-q", "-r", "fE", "tests/compat")  # the suite's plugin prints the tables
+
+
+@nox.session(default=False)
+def testkit(session: nox.Session) -> None:
+    """Test the test server where that takes long: clusters in both modes, many starts, everything that can go wrong at a start."""
+    install(session, "test")
+    session.run("python", "-m", "pytest", "-m", "testkit", "tests/testkit", *session.posargs)
 
 
 @nox.session
@@ -197,7 +204,7 @@ def soak(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def wheel(session: nox.Session) -> None:
-    """Build the wheel, install it into a clean environment and test it there, outside the source tree."""
+    """Build the wheel, install it into a clean environment and test it there, outside the source tree; and what builds on it."""
     session.install(*nox.project.dependency_groups(PYPROJECT, "build"))
     work = Path(session.create_tmp()).resolve() / "wheel"
     shutil.rmtree(work, ignore_errors=True)
@@ -208,6 +215,10 @@ def wheel(session: nox.Session) -> None:
     with session.chdir(outside):
         session.run(python, "-I", "smoke_wheel.py", external=True)
         session.run(python, "-I", "-m", "pytest", "-q", *(session.posargs or WHEEL_TESTS), external=True)
+    # A project of somebody else, which knows TestServer and neither Trio nor the journal.
+    with session.chdir(outside / "examples" / "downstream"):
+        session.run(python, "-m", "pip", "install", "-q", ".", external=True)
+        session.run(python, "-I", "-m", "pytest", "-q", external=True)
 
 
 def install_wheel(session: nox.Session, work: Path) -> str:

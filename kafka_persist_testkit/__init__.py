@@ -2,6 +2,9 @@
 
     server, settings     what to ask for: TestServer, TestServerSettings, Mode
     nodes                brokers and ZooKeeper as processes to kill, pause and start again
+    security             what clients have to show (its means: _guard, _certificates, _issuer)
+    proxy                network faults on purpose (its connections: _links)
+    _operations          what is about the cluster as a whole: leaders, replicas, elections, access rules
     _engines             where a server comes from: java, docker, external
     _supervisor          nothing outlives the test process (the watchdog's side: _watchdog)
     plugin               pytest fixtures
@@ -25,18 +28,24 @@ if TYPE_CHECKING:
     from .errors import TestServerError as TestServerError
     from .modes import Mode as Mode
     from .nodes import Broker as Broker
+    from .nodes import Controller as Controller
     from .nodes import ZooKeeper as ZooKeeper
+    from .proxy import TcpProxy as TcpProxy
+    from .security import Security as Security
     from .server import TestServer as TestServer
     from .settings import TestServerSettings as TestServerSettings
 
 _HOMES = {
     "Broker": ".nodes",
+    "Controller": ".nodes",
     "InvalidSettings": ".errors",
     "Mode": ".modes",
     "PortInUse": ".errors",
+    "Security": ".security",
     "ServerFailed": ".errors",
     "ServerStateError": ".errors",
     "ServerUnavailable": ".errors",
+    "TcpProxy": ".proxy",
     "TestServer": ".server",
     "TestServerError": ".errors",
     "TestServerSettings": ".settings",
@@ -46,12 +55,15 @@ _HOMES = {
 
 __all__ = [
     "Broker",
+    "Controller",
     "InvalidSettings",
     "Mode",
     "PortInUse",
+    "Security",
     "ServerFailed",
     "ServerStateError",
     "ServerUnavailable",
+    "TcpProxy",
     "TestServer",
     "TestServerError",
     "TestServerSettings",

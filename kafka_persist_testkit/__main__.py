@@ -1,26 +1,36 @@
-"""`python -m kafka_persist_testkit server`: a real Kafka in the foreground, for trying things out."""
+"""`python -m kafka_persist_testkit server`: a real Kafka in the foreground, for trying things out; `proxy`: faults before any port."""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import os
+import select
 import signal
 import sys
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import FrameType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .proxy import TcpProxy
+    from .security import Security
     from .server import TestServer
 
 _CHECK_EVERY = 0.5
+HELP = """\
+faults, one a line:
+  latency SECONDS | jitter SECONDS | bandwidth BYTES_PER_SECOND | cut-after BYTES | flip TEXT
+  deaf on|off | black-hole on|off | refuse on|off
+  deafen | reset | hold | admit | release | heal"""
 _EPILOG = """\
 examples:
   python -m kafka_persist_testkit server
   python -m kafka_persist_testkit server --mode kraft --port 9092
   python -m kafka_persist_testkit server --topic events --property message.max.bytes=10485760
   python -m kafka_persist_testkit server --data-dir ./kafka-data     (found again by the next run)
+  python -m kafka_persist_testkit server --brokers 3 --proxies       (faults of the network, typed in)
+  python -m kafka_persist_testkit server --tls --sasl SCRAM-SHA-512 --user alice --acls
 
 Java and Kafka come with  pip install "kafka-persist[server]"  (Kafka's jars are fetched once). KAFKA_HOME runs an
 installation of your own, JAVA_HOME chooses the Java.
@@ -61,6 +71,17 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_server_options(server)
     server.set_defaults(run=_serve)
+    proxy = commands.add_parser(
+        "proxy",
+        help="put a TCP proxy with faults before a port until Ctrl-C",
+        description="Pass connections on to a port of the loopback address, as badly as lines on standard input say. A Kafka client "
+        "passes it by unless the broker advertises the proxy's address: `server --proxies` sees to that.",
+        epilog=HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    proxy.add_argument("target", type=int, metavar="PORT", help="where to pass connections on to")
+    proxy.add_argument("--port", type=int, default=0, metavar="N", help="where to listen (default: a free port)")
+    proxy.set_defaults(run=_proxy)
     return parser
 
 
@@ -81,6 +102,13 @@ def _add_server_options(server: argparse.ArgumentParser) -> None:
         type=_property,
         help="a broker property, for example message.max.bytes=10485760; may be repeated",
     )
+    add("--controllers", type=int, default=0, metavar="N", help="KRaft: controllers as processes of their own")
+    add("--proxies", action="store_true", help="a proxy before each broker; faults are read from standard input")
+    add("--tls", action="store_true", help="clients talk TLS")
+    add("--mutual-tls", action="store_true", help="clients have a certificate, too, which names the user")
+    add("--sasl", action="append", default=[], metavar="MECHANISM", help="PLAIN, SCRAM-SHA-256, ...; may be repeated")
+    add("--user", action="append", default=[], metavar="NAME", help="a user beside the super user; may be repeated")
+    add("--acls", action="store_true", help="users may do only what ACLs allow")
     add("--startup-timeout", type=float, metavar="SECONDS", help="how long it may take to answer (default: 60)")
 
 
@@ -96,11 +124,41 @@ def _serve(arguments: argparse.Namespace) -> int:
     with _stopped_by_signals() as received:
         try:
             with server:
-                _say(_how_to_connect(server))
-                _wait_for_end(server)
+                _say(_how_to_connect(server, arguments.user))
+                proxies = _proxies(server) if arguments.proxies else {}
+                if proxies:
+                    _say(f"\n{HELP}\nafter the name of a proxy for one of {', '.join(proxies)}; `show` shows them")
+                _wait_for_end(server.check, proxies)
         except KeyboardInterrupt:
             _say(f"{received[-1]}: stopped")
     return 0
+
+
+def _proxy(arguments: argparse.Namespace) -> int:
+    from .proxy import TcpProxy
+
+    try:
+        proxy = TcpProxy(arguments.target, port=arguments.port)
+    except OSError as error:
+        sys.stderr.write(f"error: cannot listen at port {arguments.port}: {error.strerror}\n")
+        return 1
+    with _stopped_by_signals() as received, proxy:
+        try:
+            _say(
+                f"127.0.0.1:{proxy.port} passes connections on to 127.0.0.1:{arguments.target}.\n\n{HELP}\n\nCtrl-C stops it."
+            )
+            _wait_for_end(lambda: None, {"proxy": proxy})
+        except KeyboardInterrupt:
+            _say(f"{received[-1]}: stopped")
+    return 0
+
+
+def _proxies(server: TestServer) -> dict[str, TcpProxy]:
+    """The proxies of a server, by the names that lines on standard input give them."""
+    found = {broker.name: broker.proxy for broker in server.brokers}
+    if len(server.brokers) > 1:
+        found |= {f"{broker.name}-peers": broker.peers_proxy for broker in server.brokers}
+    return found
 
 
 def _server(arguments: argparse.Namespace) -> TestServer:
@@ -110,6 +168,9 @@ def _server(arguments: argparse.Namespace) -> TestServer:
     return TestServer(
         arguments.mode,
         brokers=arguments.brokers,
+        controllers=arguments.controllers,
+        security=_security(arguments),
+        proxies=arguments.proxies,
         engine=arguments.engine,
         settings=TestServerSettings(port=arguments.port, zookeeper_port=arguments.zookeeper_port),
         properties=dict(arguments.property),
@@ -119,7 +180,14 @@ def _server(arguments: argparse.Namespace) -> TestServer:
     )
 
 
-def _how_to_connect(server: TestServer) -> str:
+def _security(arguments: argparse.Namespace) -> Security | None:
+    from .security import Security
+
+    asked = {"tls": arguments.tls, "mutual_tls": arguments.mutual_tls, "sasl": arguments.sasl, "acls": arguments.acls}
+    return Security(users=arguments.user, **asked) if any(asked.values()) or arguments.user else None
+
+
+def _how_to_connect(server: TestServer, users: Sequence[str] = ()) -> str:
     lines = [
         f"Kafka {server.kafka_version} ({server.mode}) is up.",
         f"  bootstrap servers  {server.bootstrap_servers}",
@@ -129,6 +197,7 @@ def _how_to_connect(server: TestServer) -> str:
         "from Python:",
         "  from confluent_kafka import Producer",
         f"  Producer({server.client_config()!r})",
+        *(f"as {user}:\n  Producer({server.client_config(user)!r})" for user in users),
         "in the tests of this project's users:",
         f"  export KAFKA_PERSIST_TEST_BOOTSTRAP={server.bootstrap_servers}",
         "",
@@ -142,11 +211,29 @@ def _say(text: str) -> None:
     sys.stdout.flush()
 
 
-def _wait_for_end(server: TestServer) -> None:
-    """Wait for a signal, which raises; or for a process that ends by itself, which raises too."""
+def _wait_for_end(check: Callable[[], None], proxies: Mapping[str, TcpProxy]) -> None:
+    """Wait for a signal, which raises; or for a process that ends by itself, which raises too. Do what lines say meanwhile."""
+    typed, reads = b"", [sys.stdin.fileno()] if proxies else []
     while True:
-        server.check()
-        time.sleep(_CHECK_EVERY)  # a signal ends it; a process that ended tells nobody but its watchdog
+        check()
+        # A signal ends it; a process that ended tells nobody but its watchdog.
+        for descriptor in select.select(reads, [], [], _CHECK_EVERY)[0]:
+            data = os.read(descriptor, 4096)
+            if not data:
+                reads = []  # nobody types any more
+            *lines, typed = (typed + data).split(b"\n")
+            for line in lines:
+                _do_fault(line.decode(errors="replace"), proxies)
+
+
+def _do_fault(line: str, proxies: Mapping[str, TcpProxy]) -> None:
+    from ._fault_words import apply
+    from .errors import InvalidSettings
+
+    try:
+        _say(apply(line, proxies))
+    except InvalidSettings as error:
+        _say(f"error: {error}")
 
 
 @contextlib.contextmanager

@@ -1,6 +1,6 @@
 """The few questions that a test server has for ZooKeeper, in ZooKeeper's own protocol.
 
-By hand because they are five and the client library is an optional extra that needs threads: a connection is opened, asked and
+By hand because they are few and the client library is an optional extra that needs threads: a connection is opened, asked and
 closed. Every number is big-endian; a text or a blob is its length and its bytes.
 """
 
@@ -12,6 +12,7 @@ import socket
 import struct
 from collections.abc import Iterator
 
+from ._partition import PartitionState
 from ._ports import LOOPBACK
 
 _DELETE, _GET_DATA, _GET_CHILDREN, _CLOSE = 2, 4, 8, -11
@@ -62,8 +63,41 @@ def is_registered(port: int, broker_id: int) -> bool:
 def topics(port: int) -> int:
     """The number of topics that ZooKeeper knows (0 if it does not answer)."""
     with contextlib.suppress(OSError), _open_session(port) as session:
-        return session.count_children("/brokers/topics")
+        return len(session.children("/brokers/topics"))
     return 0
+
+
+def controller(port: int) -> int:
+    """The id of the broker that is the controller; -1 if there is none, or ZooKeeper does not answer."""
+    with contextlib.suppress(OSError), _open_session(port) as session:
+        found = session.read("/controller")
+        if found is not None:
+            return int(json.loads(found)["brokerid"])
+    return -1
+
+
+def partitions(port: int, topic: str | None = None) -> list[PartitionState] | None:
+    """What the controller has decided about partitions; None if ZooKeeper does not answer.
+
+    Args:
+        port: ZooKeeper's.
+        topic: Whose partitions; None: those of all topics.
+    """
+    with contextlib.suppress(OSError), _open_session(port) as session:
+        names = session.children("/brokers/topics") if topic is None else [topic]
+        return [state for name in names for state in _partitions_of(session, name)]
+    return None
+
+
+def _partitions_of(session: _Session, topic: str) -> Iterator[PartitionState]:
+    assignment = session.read(f"/brokers/topics/{topic}")
+    if assignment is None:
+        return
+    for number, replicas in json.loads(assignment)["partitions"].items():
+        state = session.read(f"/brokers/topics/{topic}/partitions/{number}/state")
+        if state is not None:  # none is written yet of a topic that is being created
+            found = json.loads(state)
+            yield PartitionState(topic, int(number), found["leader"], tuple(replicas), frozenset(found["isr"]))
 
 
 @contextlib.contextmanager
@@ -92,13 +126,19 @@ class _Session:
         """Take our leave, so that the server need not wait for our session to time out."""
         self._ask(_CLOSE, b"")
 
-    def count_children(self, path: str) -> int:
-        """Return the number of a node's children; 0 if there is no such node."""
+    def children(self, path: str) -> list[str]:
+        """Return the names of a node's children; none if there is no such node."""
         answer = self._ask(_GET_CHILDREN, _blob(path.encode()) + b"\0")  # no watch
+        names: list[str] = []
         if answer is None:
-            return 0
+            return names
         (count,) = struct.unpack_from(">i", answer)
-        return int(count)
+        place = 4
+        for _ in range(count):
+            (length,) = struct.unpack_from(">i", answer, place)
+            names.append(answer[place + 4 : place + 4 + length].decode())
+            place += 4 + length
+        return names
 
     def read(self, path: str) -> bytes | None:
         """Return a node's data, or None if there is no such node."""

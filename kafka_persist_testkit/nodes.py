@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import signal
 import time
 from collections import deque
@@ -11,7 +12,8 @@ from pathlib import Path
 import attrs
 
 from ._supervisor import Supervisor
-from .errors import ServerFailed
+from .errors import ServerFailed, ServerStateError
+from .proxy import TcpProxy
 
 _TAIL_IN_ERRORS = 25
 _ASK_AGAIN = 0.02
@@ -100,6 +102,11 @@ class Node:
         """The configuration file that it was started with."""
         return self._launch.config_path
 
+    @property
+    def log_path(self) -> Path:
+        """Where its output goes."""
+        return self._launch.log_path
+
     def logs(self, tail: int = 200) -> list[str]:
         """Return its last log lines.
 
@@ -147,6 +154,20 @@ class Node:
         while pid is not None and self.is_running and not _is_stopped(pid):
             time.sleep(_ASK_AGAIN)  # the signal takes its way through the watchdog; nothing tells its arrival
         self._paused = self.is_running
+
+    def fill_disk(self) -> None:
+        """Let every write that would make a file larger fail, as on a full disk, until this process ends.
+
+        A broker gives its directory up when that happens to it, and ends if it has no other one. `start` then finds a disk with room.
+
+        Raises:
+            ServerStateError: It does not run, or this system cannot do that (Linux can).
+        """
+        pid = self.pid
+        if pid is None or not hasattr(resource, "prlimit"):
+            raise ServerStateError(f"{self.name} does not run" if pid is None else "only Linux limits other processes")
+        _, most = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (1, most))
 
     def resume(self) -> None:
         """Let a paused one go on (SIGCONT)."""
@@ -222,14 +243,59 @@ class Node:
 class Broker(Node):
     """A Kafka broker of the test server."""
 
-    def __init__(self, broker_id: int, launch: Launch, supervisor: Supervisor, **node: object) -> None:
+    def __init__(
+        self,
+        broker_id: int,
+        launch: Launch,
+        supervisor: Supervisor,
+        *,
+        proxies: Sequence[TcpProxy] = (),
+        **node: object,
+    ) -> None:
         super().__init__(launch, supervisor, **node)  # type: ignore[arg-type]
         self._broker_id = broker_id
+        self._proxies = proxies
+
+    @property
+    def proxy(self) -> TcpProxy:
+        """What stands between clients and this broker.
+
+        Raises:
+            ServerStateError: Nothing does.
+        """
+        return self._proxy(0, "TestServer(proxies=True)")
+
+    @property
+    def peers_proxy(self) -> TcpProxy:
+        """What stands between the other brokers and this one; what this one sends to others goes through theirs.
+
+        Raises:
+            ServerStateError: Nothing does.
+        """
+        return self._proxy(1, "TestServer(proxies=True, brokers=...)")
+
+    def _proxy(self, place: int, how: str) -> TcpProxy:
+        if len(self._proxies) <= place:
+            raise ServerStateError(f"{self.name} has no such proxy: {how} does")
+        return self._proxies[place]
 
     @property
     def broker_id(self) -> int:
         """Its id, as in the cluster's metadata."""
         return self._broker_id
+
+
+class Controller(Node):
+    """A process of a KRaft cluster that is a controller and no broker."""
+
+    def __init__(self, node_id: int, launch: Launch, supervisor: Supervisor, **node: object) -> None:
+        super().__init__(launch, supervisor, **node)  # type: ignore[arg-type]
+        self._node_id = node_id
+
+    @property
+    def node_id(self) -> int:
+        """Its id, as `server.controller()` gives it."""
+        return self._node_id
 
 
 class ZooKeeper(Node):

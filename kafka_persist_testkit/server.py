@@ -7,16 +7,22 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, get_args
 
 import attrs
 
-from ._engines.base import Cluster, Request
+from ._engines.base import Cluster, Request, is_external
+from ._operations import Operations
 from ._storage import Storage
 from .errors import InvalidSettings, ServerStateError
 from .modes import Mode
-from .nodes import Broker, ZooKeeper
+from .nodes import Broker, Controller, ZooKeeper
+from .security import Security
 from .settings import TestServerSettings
+
+if TYPE_CHECKING:
+    from ._certificates import Certificates
+    from ._issuer import Issuer
 
 Engine = Literal["auto", "java", "docker", "external"]
 
@@ -26,7 +32,7 @@ TIMEOUT_VARIABLE = "KAFKA_PERSIST_TEST_STARTUP_TIMEOUT"
 _STARTUP_TIMEOUT = 60.0
 
 
-class TestServer:
+class TestServer(Operations):
     """A real Kafka, with ZooKeeper or without, on this machine.
 
     Use it as a context manager, or as in akka-persistence-kafka with `start()` and `stop()`. It blocks, so that pytest
@@ -35,6 +41,11 @@ class TestServer:
     Args:
         mode: `zookeeper` (Kafka 3.9 and ZooKeeper) or `kraft` (Kafka 4).
         brokers: How many brokers.
+        controllers: KRaft: how many processes that are controllers and nothing else, to be killed and started like brokers;
+            0: each broker is one.
+        security: What clients have to show; None asks for nothing.
+        proxies: Put a proxy before each broker, and with several brokers another one for the other brokers: `broker.proxy`
+            and `broker.peers_proxy` make network faults on purpose.
         engine: `java`, `docker`, `external`, or `auto`: the first of external (if its variable is set), java,
             docker that can be had.
         settings: Ports, directories and broker properties: settings, or a mapping of the `test-server.*` keys.
@@ -49,6 +60,9 @@ class TestServer:
         stop_grace: Seconds that a process gets to end by itself before it is killed.
         bootstrap_servers: The brokers of the external engine; None takes `KAFKA_PERSIST_TEST_BOOTSTRAP`.
         zookeeper_connect: The ZooKeeper of the external engine; None takes `KAFKA_PERSIST_TEST_ZOOKEEPER`.
+        shared: Share the server with other processes of this user that give the same name and the same arguments: the first
+            one starts it, and it ends when nobody has used it for 10 seconds (with the name `reuse` 10 minutes). It can be used
+            as any other, but not stopped, restarted or taken apart.
 
     Raises:
         InvalidSettings: An argument cannot be.
@@ -61,6 +75,9 @@ class TestServer:
         mode: Mode | str = Mode.ZOOKEEPER,
         *,
         brokers: int = 1,
+        controllers: int = 0,
+        security: Security | None = None,
+        proxies: bool = False,
         engine: Engine = "auto",
         settings: TestServerSettings | Mapping[str, Any] | None = None,
         properties: Mapping[str, Any] | None = None,
@@ -74,11 +91,15 @@ class TestServer:
         stop_grace: float = 5.0,
         bootstrap_servers: str | None = None,
         zookeeper_connect: str | None = None,
+        shared: str | None = None,
     ) -> None:
         self._request = Request(
             mode=_mode(mode),
             settings=_settings(settings).with_properties(properties or {}),
             brokers=_at_least_one(brokers),
+            controllers=_controllers(controllers, mode),
+            security=security,
+            proxies=proxies,
             kafka_home=_path(kafka_home),
             data_dir=_path(data_dir),
             keep_data=keep_data,
@@ -90,6 +111,7 @@ class TestServer:
         self._engine = _one_of("engine", engine, get_args(Engine))
         self._topics = tuple(topics)
         self._external = (bootstrap_servers, zookeeper_connect)
+        self._shared = shared
         self._cluster: Cluster | None = None
 
     def __repr__(self) -> str:
@@ -122,12 +144,17 @@ class TestServer:
         Args:
             checkpoint: Called again and again while the start waits.
         """
-        from ._engines.choice import start_cluster
-
         if self._cluster is not None:
             raise ServerStateError("this server is started already")
         request = attrs.evolve(self._request, checkpoint=checkpoint)
-        self._cluster = start_cluster(request, self._engine, *self._external)
+        if self._shared is None or is_external(self._engine, self._external[0]):
+            from ._engines.choice import start_cluster
+
+            self._cluster = start_cluster(request, self._engine, *self._external)
+        else:
+            from ._engines.kept import find_or_start
+
+            self._cluster = find_or_start(request, self._engine, self._shared)
         try:
             self.create_topics(*self._topics)
         except BaseException:
@@ -220,9 +247,47 @@ class TestServer:
         """
         self._up.check()
 
-    def client_config(self) -> dict[str, str]:
-        """Return what a librdkafka client needs to reach this server."""
-        return {"bootstrap.servers": self.bootstrap_servers}
+    def client_config(self, user: str | None = None, *, mechanism: str | None = None) -> dict[str, str]:
+        """Return what a librdkafka client needs to reach this server.
+
+        Args:
+            user: As whom, on a server with security; None is the super user.
+            mechanism: Which SASL mechanism; None is the first one of `Security.sasl`.
+
+        Raises:
+            InvalidSettings: No such user, or a mechanism that the server does not accept.
+            ServerStateError: A server without security has no users.
+        """
+        return self._up.client_config(user, mechanism)
+
+    @property
+    def issuer(self) -> Issuer:
+        """The issuer of tokens, on a server with OAUTHBEARER.
+
+        Raises:
+            ServerStateError: There is none.
+        """
+        issuer = self._up.guard.issuer
+        if issuer is None:
+            raise ServerStateError("no issuer: Security(sasl='OAUTHBEARER') has one")
+        return issuer
+
+    @property
+    def certificates(self) -> Certificates:
+        """The certificates, on a server with TLS.
+
+        Raises:
+            ServerStateError: There are none.
+        """
+        certificates = self._up.guard.certificates
+        if certificates is None:
+            raise ServerStateError("no certificates: Security(tls=True) has some")
+        return certificates
+
+    @property
+    def controllers(self) -> Sequence[Controller]:
+        """The processes that are controllers and nothing else; empty unless asked for by `controllers=...`."""
+        return self._up.controllers
 
     def logs(self, tail: int = 200) -> list[str]:
         """Return the last log lines, each after the name of its process.
@@ -250,11 +315,13 @@ class TestServer:
         Raises:
             ServerStateError: The broker refuses one of them.
         """
-        from ._probe import open_probe
-
         if names:
-            with open_probe(self.bootstrap_servers) as probe:
+            with self._probe() as probe:
                 probe.create_topics(names, partitions, replication_factor, config or {}, self._request.startup_timeout)
+
+    @property
+    def _patience(self) -> float:
+        return self._request.startup_timeout
 
     @property
     def _up(self) -> Cluster:
@@ -280,6 +347,14 @@ def _at_least_one(brokers: int) -> int:
     if brokers < 1:
         raise InvalidSettings(f"brokers must be at least 1, got {brokers}")
     return brokers
+
+
+def _controllers(count: int, mode: Mode | str) -> int:
+    if count < 0:
+        raise InvalidSettings(f"controllers must be at least 0, got {count}")
+    if count and _mode(mode) is not Mode.KRAFT:
+        raise InvalidSettings("controllers need mode='kraft'; with ZooKeeper one of the brokers is the controller")
+    return count
 
 
 def _path(value: Path | str | None) -> Path | None:

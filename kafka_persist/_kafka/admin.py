@@ -199,6 +199,7 @@ class Admin:
     ) -> list[TopicSpec]:
         """Create `specs`; return those that were there before."""
         existing: list[TopicSpec] = []
+        denied: dict[TopicSpec, KafkaError] = {}
         left = list(specs)
         while left:
             again: list[TopicSpec] = []
@@ -206,8 +207,10 @@ class Admin:
             for spec, error in self._create_now(left, until.share).items():
                 if error is None:
                     created.append(spec)
-                elif error.code() == KafkaError.TOPIC_ALREADY_EXISTS or error.code() in AUTHORIZATION:
-                    existing.append(spec)  # not allowed to create: it may still be there, and the first use of it tells
+                elif error.code() == KafkaError.TOPIC_ALREADY_EXISTS:
+                    existing.append(spec)
+                elif error.code() in AUTHORIZATION:
+                    denied[spec] = error
                 elif error.code() in UNREACHABLE and not until.over:
                     again.append(spec)
                     moved = moved or error.code() in CONTROLLER_GONE
@@ -218,7 +221,20 @@ class Admin:
                 self._find_controller()
             if left:
                 pause()
-        return existing
+        return existing + self._there_although_denied(denied, results)
+
+    def _there_although_denied(
+        self, denied: Mapping[TopicSpec, KafkaError], results: dict[TopicSpec, PersistenceError | None]
+    ) -> list[TopicSpec]:
+        """Those that exist: the controller refuses whom it does not know before it looks whether there is anything to create."""
+        found = self.look([spec.name for spec in denied]) if denied else {}
+        for spec, error in denied.items():
+            answer = found[spec.name]
+            if isinstance(answer, PersistenceError):
+                results[spec] = answer
+            elif answer == 0:
+                results[spec] = broker_error(error, f"creating topic {spec.name}").about(topic=spec.name)
+        return [spec for spec in denied if spec not in results]
 
     def _find_controller(self) -> None:
         """Learn who the controller is now: the client would go on asking the former one for minutes."""

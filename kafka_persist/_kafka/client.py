@@ -79,7 +79,7 @@ class Reasons:
             )
         return ConnectError(
             f"no Kafka broker answered at {servers} within {seconds:g} s (connect-timeout): {self.text()}. Is it running, "
-            "and is bootstrap.servers right?"
+            "and are bootstrap.servers and security.protocol right?"
         )
 
 

@@ -15,13 +15,13 @@ from confluent_kafka.admin import AdminClient
 from .._lifecycle import Background, background, open_nursery
 from ..config import StoreConfig
 from ..driver import Ack, Driver, Log, LogReader, Scan, TopicSpec
-from ..errors import ConfigError, ConnectError, JournalBroken, RecoveryStalled, TopicMissing
+from ..errors import ConfigError, ConnectError, RecoveryStalled, TopicMissing
 from .admin import GRACE_SECONDS, Admin, close_admin_client
 from .blocking import Blocking
 from .brokers import Brokers, C, at, located
 from .client import Reasons, client_config
 from .closing import close_client
-from .errors import describe, error_in
+from .errors import error_in, fatal_error
 from .fetcher import Fetcher
 from .making import make_client
 from .producer import Bridge, close_producer
@@ -166,12 +166,8 @@ class KafkaDriver(Driver):
         """Note a producer's error; one that is fatal ends the store's block."""
         self._reasons.note(error)
         if error.fatal():
-            broken = JournalBroken(
-                f"a producer failed for good ({describe(error)}). What had no answer is unknown; leave the block and open "
-                "the store again"
-            )
             with contextlib.suppress(trio.RunFinishedError):
-                self._token.run_sync_soon(self._tasks.fail, broken)
+                self._token.run_sync_soon(self._tasks.fail, fatal_error(error))
 
     # --- brokers that move ---------------------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from ..errors import (
     BrokerError,
     ClusterNotReady,
     ConnectError,
+    JournalBroken,
     PersistenceError,
 )
 
@@ -169,6 +170,17 @@ def broker_error(error: KafkaError, doing: str) -> PersistenceError:
     if code in NOT_READY or code in MISSING:  # a broker that has just started does not know its topics yet
         return ClusterNotReady(f"{text}. The cluster is not ready for this now; the same call may succeed soon")
     return BrokerError(text)
+
+
+def fatal_error(error: KafkaError) -> PersistenceError:
+    """Why a producer, and with it the store's block, has ended."""
+    advice = "What had no answer is unknown; leave the block and open the store again"
+    if error.code() in AUTHORIZATION:  # an idempotent producer is given its id only if it may write somewhere
+        return AuthorizationError(
+            f"a producer failed for good ({describe(error)}). {advice}, when this principal has the ACL Write on a topic "
+            "(docs: access rights)"
+        )
+    return JournalBroken(f"a producer failed for good ({describe(error)}). {advice}")
 
 
 def error_in(exception: KafkaException) -> KafkaError:

@@ -40,7 +40,7 @@ from ..driver import Ack, Fate, Log
 from ..errors import StoreClosed
 from .client import Reasons
 from .closing import close_client
-from .errors import FORGOTTEN, NEVER_APPENDED, SENT_AGAIN, ack_of, describe, error_in
+from .errors import FORGOTTEN, NEVER_APPENDED, SENT_AGAIN, ack_of, describe, error_in, fatal_error
 from .handle import ask_for_topic
 from .wakeup import TICK_SECONDS, wait_on
 
@@ -310,6 +310,8 @@ class Bridge:
                     seconds = self._look_at_the_clock()
                     await self._waiting.poll(self._producer.poll, seconds)
                     self._drain()
+        except KafkaException as exception:  # `poll` raises what is fatal
+            raise fatal_error(error_in(exception)) from None
         finally:
             self._fail_rest("the connection to Kafka was closed before the outcome was known")
             ended.set()

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 from kafka_persist_testkit.errors import ServerUnavailable
 
-from .base import Cluster, Request
-from .external import BOOTSTRAP_VARIABLE, ZOOKEEPER_VARIABLE, ExternalCluster
+from .base import BOOTSTRAP_VARIABLE, ZOOKEEPER_VARIABLE, Cluster, Request, is_external
+from .external import ExternalCluster
 from .java import start_java
 
 WAYS = f"""\
@@ -29,13 +29,13 @@ def start_cluster(
     Raises:
         ServerUnavailable: There is none; the message says why, and names every way to get one.
     """
-    bootstrap_servers = bootstrap_servers or os.environ.get(BOOTSTRAP_VARIABLE)
-    if engine == "external" or (engine == "auto" and bootstrap_servers):
+    if is_external(engine, bootstrap_servers):
         return _external(request, bootstrap_servers, zookeeper_connect)
     return _first(request, _STARTERS[engine])
 
 
 def _external(request: Request, bootstrap_servers: str | None, zookeeper_connect: str | None) -> Cluster:
+    bootstrap_servers = bootstrap_servers or os.environ.get(BOOTSTRAP_VARIABLE)
     if not bootstrap_servers:
         raise _unavailable([f"external: {BOOTSTRAP_VARIABLE} is not set"])
     zookeeper_connect = zookeeper_connect or os.environ.get(ZOOKEEPER_VARIABLE)

@@ -21,6 +21,7 @@ _JVM = (
     "-Djava.net.preferIPv4Stack=true",
 )
 _BROKER_HEAP = ("-Xms128m", "-Xmx384m")
+_CONTROLLER_HEAP = ("-Xms64m", "-Xmx256m")
 _ZOOKEEPER_OPTIONS = (
     "-Xmx128m",
     "-Dzookeeper.jmx.log4j.disable=true",
@@ -55,13 +56,14 @@ def broker_launch(plan: Plan, distribution: Distribution, member: Member, java_o
         java_options: Further options for Java, stronger than ours.
     """
     config = plan.broker_config(member)
-    name = f"broker-{member.broker_id}"
+    heap = _BROKER_HEAP if member.is_broker else _CONTROLLER_HEAP
+    options = (*heap, *java_options)
     return Launch(
-        name=name,
-        argv=[*_java(plan, distribution, (*_BROKER_HEAP, *java_options)), "kafka.Kafka", str(config)],
+        name=member.name,
+        argv=[*_java(plan, distribution, options), "kafka.Kafka", str(config)],
         config_path=config,
-        log_path=plan.log_file(name),
-        port=member.port,
+        log_path=plan.log_file(member.name),
+        port=member.port or member.controller_port,
         env=_environment(),
     )
 
@@ -69,7 +71,7 @@ def broker_launch(plan: Plan, distribution: Distribution, member: Member, java_o
 def format_launch(plan: Plan, distribution: Distribution, member: Member, cluster_id: str) -> Launch:
     """How a KRaft broker's directory is formatted."""
     config = plan.broker_config(member)
-    name = f"format-{member.broker_id}"
+    name = f"format-{member.name}"
     arguments = ("kafka.tools.StorageTool", "format", "--cluster-id", cluster_id, "--config", str(config))
     return Launch(
         name=name,

@@ -7,8 +7,6 @@ from kafka_persist_testkit.errors import ServerFailed, ServerStateError, ServerU
 
 from .base import Cluster
 
-BOOTSTRAP_VARIABLE = "KAFKA_PERSIST_TEST_BOOTSTRAP"
-ZOOKEEPER_VARIABLE = "KAFKA_PERSIST_TEST_ZOOKEEPER"
 _ANSWER_WITHIN = 5.0
 
 

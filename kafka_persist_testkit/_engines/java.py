@@ -8,14 +8,19 @@ from __future__ import annotations
 
 from functools import partial
 
-from kafka_persist_testkit import _ports, _zookeeper_wire
+import attrs
+
+from kafka_persist_testkit import _ports, _quorum_wire, _zookeeper_wire
 from kafka_persist_testkit._broker_config import Member, check_properties
+from kafka_persist_testkit._guard import Guard
+from kafka_persist_testkit._partition import PartitionState
 from kafka_persist_testkit._probe import open_probe
 from kafka_persist_testkit._storage import make_directories
 from kafka_persist_testkit._supervisor import Supervisor
-from kafka_persist_testkit.errors import PortInUse, ServerFailed
+from kafka_persist_testkit.errors import PortInUse, ServerFailed, ServerStateError
 from kafka_persist_testkit.modes import Mode
-from kafka_persist_testkit.nodes import Broker, Node, ZooKeeper, stop_together, wait_until_ready
+from kafka_persist_testkit.nodes import Broker, Controller, Node, ZooKeeper, stop_together, wait_until_ready
+from kafka_persist_testkit.proxy import TcpProxy
 
 from .base import Cluster, Request
 from .commands import broker_launch, zookeeper_launch
@@ -81,18 +86,33 @@ class JavaCluster(Cluster):
         self._supervisor = Supervisor(remove=directories.private)
         self._request = request
         self._distribution = distribution
-        self.plan = make_plan(request, directories)
-        self.kafka_version = distribution.kafka_version
-        self.bootstrap_servers = ",".join(f"{_ports.LOOPBACK}:{member.port}" for member in self.plan.members)
-        self.zookeeper_connect = self.plan.zookeeper_connect
-        self.data_dir = directories.data
-        self.zookeeper = self._zookeeper() if request.mode is Mode.ZOOKEEPER else None
-        self.brokers = [self._broker(member) for member in self.plan.members]
+        self._proxies: list[TcpProxy] = []
+        self._guard: Guard | None = None
+        try:
+            self._lay_out(make_plan(request, directories))
+        except BaseException:
+            self.close()
+            raise
+
+    def _lay_out(self, plan: Plan) -> None:
+        """Make everything that is there before the first process is."""
+        if self._request.security is not None:
+            self._guard = Guard(self._request.security, plan.directories.work, plan.mode)
+            plan = attrs.evolve(plan, security=self._guard.broker_properties())
+        self.plan = plan
+        self.kafka_version = self._distribution.kafka_version
+        self.bootstrap_servers = plan.bootstrap_servers
+        self.own_servers = plan.own_servers
+        self.zookeeper_connect = plan.zookeeper_connect
+        self.data_dir = plan.directories.data
+        self.zookeeper = self._zookeeper() if plan.mode is Mode.ZOOKEEPER else None
+        self.brokers = [self._broker(member) for member in plan.brokers]
+        self.controllers = [self._controller(member) for member in plan.controllers]
 
     @property
     def nodes(self) -> list[Node]:
         """All processes."""
-        return [*([self.zookeeper] if self.zookeeper else []), *self.brokers]
+        return [*([self.zookeeper] if self.zookeeper else []), *self.controllers, *self.brokers]
 
     def start(self) -> None:
         """Start everything at once and wait until all of it answers."""
@@ -103,12 +123,15 @@ class JavaCluster(Cluster):
         if has_history and self.zookeeper is not None:
             # Brokers that were killed may still be registered, and their successors would refuse to start.
             self.zookeeper.start()
-            for member in self.plan.members:
+            for member in self.plan.brokers:
                 _forget(self.plan, member)
         for node in self.nodes:
             if not node.is_running:
                 node.spawn()
         wait_until_ready(self.nodes, self._request.startup_timeout, self._request.checkpoint)
+        if self._guard is not None:
+            with open_probe(self.plan.own_servers) as probe:
+                self._guard.prepare(probe)
 
     def stop(self) -> None:
         if not self._supervisor.is_ours:
@@ -134,10 +157,47 @@ class JavaCluster(Cluster):
     def close(self) -> None:
         """Kill what runs and remove what is private. Idempotent."""
         self._supervisor.close()
+        if not self._supervisor.is_ours:
+            return  # threads do not live in a forked child
+        for proxy in self._proxies:
+            proxy.close()
+        if self._guard is not None:
+            self._guard.close()
+
+    @property
+    def guard(self) -> Guard:
+        """Certificates, passwords and tokens.
+
+        Raises:
+            ServerStateError: There are none.
+        """
+        if self._guard is None:
+            raise ServerStateError("this server asks for nothing: TestServer(security=Security(...)) does")
+        return self._guard
+
+    def client_config(self, user: str | None, mechanism: str | None) -> dict[str, str]:
+        if self._guard is None:
+            return super().client_config(user, mechanism)
+        return {"bootstrap.servers": self.bootstrap_servers, **self._guard.client_config(user, mechanism)}
+
+    def active_controller(self) -> int:
+        if self.plan.mode is Mode.ZOOKEEPER:
+            return _zookeeper_wire.controller(self.plan.zookeeper_port)
+        running = [node for node in (*self.controllers, *self.brokers) if node.is_running]
+        ports = {member.name: member.controller_port for member in self.plan.members if member.controller_port}
+        answers = (_quorum_wire.leader(ports[node.name]) for node in running if node.name in ports)
+        return next((answer for answer in answers if answer >= 0), -1)
+
+    def partition_states(self, topic: str | None = None) -> list[PartitionState] | None:
+        if self.plan.mode is Mode.ZOOKEEPER:
+            # From where the controller writes it down: what a broker says of others is old while the controller cannot reach it.
+            return _zookeeper_wire.partitions(self.plan.zookeeper_port, topic)
+        return super().partition_states(topic)
 
     def _stop_processes(self) -> None:
         """Brokers first, and ZooKeeper only when they have ended: a broker that misses it can wait for it for ever."""
         stop_together(self.brokers, self._request.stop_grace)
+        stop_together(self.controllers, self._request.stop_grace)
         if self.zookeeper is not None:
             self.zookeeper.stop()
 
@@ -151,27 +211,48 @@ class JavaCluster(Cluster):
         )
 
     def _broker(self, member: Member) -> Broker:
+        proxies: list[TcpProxy] = []
+        for port, behind in ((member.port, member.listen_port), (member.peers_port, member.peers_listen_port)):
+            if behind:
+                proxies.append(TcpProxy(behind, port=port))
+                self._proxies.append(proxies[-1])
         return Broker(
             member.broker_id,
-            broker_launch(self.plan, self._distribution, member, self._request.java_options),
+            broker_launch(self.plan, self._distribution, member, self._java_options),
             self._supervisor,
+            proxies=proxies,
             is_ready=partial(_is_ready, self.plan, member),
             before_start=partial(_forget, self.plan, member),
             startup_timeout=self._request.startup_timeout,
             stop_grace=self._request.stop_grace,
         )
 
+    def _controller(self, member: Member) -> Controller:
+        return Controller(
+            member.broker_id,
+            broker_launch(self.plan, self._distribution, member, self._request.java_options),
+            self._supervisor,
+            is_ready=partial(_ports.is_answering, member.controller_port),  # a leader needs more of them than this one
+            startup_timeout=self._request.startup_timeout,
+            stop_grace=self._request.stop_grace,
+        )
+
+    @property
+    def _java_options(self) -> tuple[str, ...]:
+        own = () if self._guard is None else self._guard.java_options
+        return (*own, *self._request.java_options)
+
 
 def _is_ready(plan: Plan, member: Member) -> bool:
     """Whether a broker answers at its port, its cluster knows it, and it knows its topics."""
-    if not _ports.is_answering(member.port):
+    if not _ports.is_answering(member.own_port):
         return False  # no need to make a client
     topics = 0
     if plan.mode is Mode.ZOOKEEPER:
         if not _zookeeper_wire.is_registered(plan.zookeeper_port, member.broker_id):
             return False  # if somebody answers, it is not our broker
         topics = _zookeeper_wire.topics(plan.zookeeper_port)
-    with open_probe(f"{_ports.LOOPBACK}:{member.port}") as probe:
+    with open_probe(f"{_ports.LOOPBACK}:{member.own_port}") as probe:
         return probe.has_settled(member.broker_id, topics, _ASK_FOR)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import uuid
 from base64 import urlsafe_b64encode
 
@@ -17,22 +18,40 @@ from .plan import Plan
 
 _CLUSTER_ID = re.compile(r"^cluster\.id=(\S+)$", re.MULTILINE)
 _TIMEOUT = 60.0
+_META = "meta.properties"
+_OF_ONE = ("node.id=", "directory.id=")
 
 
 def format_directories(plan: Plan, distribution: Distribution, supervisor: Supervisor) -> None:
-    """Format the directories of the brokers that have not been formatted before.
+    """Format the directories that have not been formatted before.
+
+    Kafka's tool, a Java program that takes longer than a broker needs to start, formats one; the others get copies.
 
     Raises:
         ServerFailed: Kafka's own tool failed.
     """
-    cluster_id = next(filter(None, map(_cluster_id, plan.members)), None) or _new_cluster_id()
+    cluster_id = next(filter(None, map(_cluster_id, plan.members)), None) or _new_id()
     fresh = [member for member in plan.members if _cluster_id(member) is None]
-    launches = [format_launch(plan, distribution, member, cluster_id) for member in fresh]
-    for one in launches:
-        supervisor.spawn(one.name, one.argv, cwd=one.config_path.parent, env=one.env, log=one.log_path)
-    for one in launches:
-        if not supervisor.wait_exit(one.name, _TIMEOUT) or supervisor.exit_code(one.name) != 0:
-            raise _failure(one, supervisor.exit_code(one.name))
+    if not fresh:
+        return
+    first, *others = fresh
+    launch = format_launch(plan, distribution, first, cluster_id)
+    supervisor.spawn(launch.name, launch.argv, cwd=launch.config_path.parent, env=launch.env, log=launch.log_path)
+    if not supervisor.wait_exit(launch.name, _TIMEOUT) or supervisor.exit_code(launch.name) != 0:
+        raise _failure(launch, supervisor.exit_code(launch.name))
+    for member in others:
+        _copy_format(first, member)
+
+
+def _copy_format(source: Member, target: Member) -> None:
+    """Give a directory what the tool gave another one: the same, but for the node's id and the directory's own."""
+    for path in source.log_dirs.iterdir():
+        if path.name == _META:
+            lines = [line for line in path.read_text("utf-8").splitlines() if not line.startswith(_OF_ONE)]
+            own = [f"node.id={target.broker_id}", f"directory.id={_new_id()}"]
+            (target.log_dirs / _META).write_text("\n".join([*lines, *own, ""]), "utf-8")
+        elif path.is_file():
+            shutil.copyfile(path, target.log_dirs / path.name)
 
 
 def _failure(launch: Launch, exit_code: int | None) -> ServerFailed:
@@ -49,14 +68,14 @@ def _failure(launch: Launch, exit_code: int | None) -> ServerFailed:
 def _cluster_id(member: Member) -> str | None:
     """Return the cluster id that a directory was formatted with."""
     try:
-        match = _CLUSTER_ID.search((member.log_dirs / "meta.properties").read_text("utf-8"))
+        match = _CLUSTER_ID.search((member.log_dirs / _META).read_text("utf-8"))
     except OSError:
         return None
     return match[1] if match else None
 
 
-def _new_cluster_id() -> str:
-    """Return a random id in Kafka's form: 16 bytes, base64 for URLs, no padding, no leading dash."""
+def _new_id() -> str:
+    """Return a random id (of a cluster or a directory) in Kafka's form: 16 bytes, base64 for URLs, no padding, no leading dash."""
     while True:
         text = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         if not text.startswith("-"):

