@@ -1,6 +1,9 @@
 """Event sourcing on Apache Kafka for Trio programs.
 
-    persistence, entity, view     entities that recover and persist, views that follow them: `open_persistence`
+    persistence                   `open_persistence`: everything below on one journal and one snapshot store
+    entities, entity_type         live entities: opened on demand, shared, closed when idle
+    entity, command, tagging      one entity that recovers and persists; what commands return; tags and metadata
+    view                          followers of an entity's events, with a state of their own
     journal, snapshots, memory    stores of events and snapshots, in Kafka and in memory: `open_journal`, ...
     abc, model, errors            the contract of a store, its records, everything that can go wrong
     publishing, consuming         which user-defined topics events go to; reading them: `open_events`
@@ -25,6 +28,7 @@ from .abc import Capability as Capability
 from .abc import Journal as Journal
 from .abc import ReplayChannel as ReplayChannel
 from .abc import SnapshotStore as SnapshotStore
+from .command import Reply as Reply
 from .config import Config as Config
 from .config import EventProducerConfig as EventProducerConfig
 from .config import JournalConfig as JournalConfig
@@ -42,7 +46,13 @@ from .consuming import PersistentReprDecoder as PersistentReprDecoder
 from .consuming import ReceivedEvent as ReceivedEvent
 from .consuming import StreamStatistics as StreamStatistics
 from .consuming import open_events as open_events
+from .entities import Entities as Entities
+from .entities import EntityStatistics as EntityStatistics
+from .entities import Health as Health
+from .entities import ReopenPolicy as ReopenPolicy
 from .entity import Entity as Entity
+from .entity_type import EntityType as EntityType
+from .errors import AlreadyExecuted as AlreadyExecuted
 from .errors import AuthenticationError as AuthenticationError
 from .errors import AuthorizationError as AuthorizationError
 from .errors import BrokerError as BrokerError
@@ -101,6 +111,7 @@ from .model import SelectionCriteria as SelectionCriteria
 from .model import SnapshotMetadata as SnapshotMetadata
 from .persistence import KafkaPersistence as KafkaPersistence
 from .persistence import Persistence as Persistence
+from .persistence import open_memory_persistence as open_memory_persistence
 from .persistence import open_persistence as open_persistence
 from .persistence import open_persistence_on as open_persistence_on
 from .projection import Lag as Lag
@@ -117,4 +128,7 @@ from .serialization import Serializer as Serializer
 from .serialization import Upcaster as Upcaster
 from .serialization import default_serializer as default_serializer
 from .snapshots import open_snapshot_store as open_snapshot_store
+from .tagging import Tagged as Tagged
+from .tagging import caused_by as caused_by
+from .tagging import event_context as event_context
 from .view import View as View

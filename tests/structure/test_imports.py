@@ -44,7 +44,22 @@ LAYERS = (
         ),
     ),
     ("consumers", ("_consuming", "consuming", "projection", "projection_sqlite")),
-    ("entities", ("_entities", "entity", "view", "persistence", "_commands", "__main__")),
+    (
+        "entities",
+        (
+            "tagging",
+            "command",
+            "_entities",
+            "entity",
+            "entity_type",
+            "view",
+            "_live",
+            "entities",
+            "persistence",
+            "_commands",
+            "__main__",
+        ),
+    ),
 )
 
 # What a third party's store may be built of: the suite must not need more to test it.
