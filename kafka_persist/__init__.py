@@ -1,6 +1,7 @@
 """Event sourcing on Apache Kafka for Trio programs.
 
     persistence                   `open_persistence`: everything below on one journal and one snapshot store
+    memory_persistence            the same in memory, for tests and trials
     entities, entity_type         live entities: opened on demand, shared, closed when idle
     entity, command, tagging      one entity that recovers and persists; what commands return; tags and metadata
     view                          followers of an entity's events, with a state of their own
@@ -12,13 +13,13 @@
     driver, limits                what a store needs of a log; every size that does not depend on the configuration
 
 A private folder belongs to the public module of the same name: _journal, _snapshots, _publishing, _consuming, _memory, _config,
-and _entities to entity and view. The others:
+_entities to entity and view, _live to entities. The others:
 
     _core                         pure rules and formats: no I/O
     _kafka, _zookeeper            the only importers of librdkafka's client; of ZooKeeper's
     _shared, _index               the journal's other layout, where many ids share a log; its local index, the only importer of LMDB
     _lifecycle, _structuring      nurseries for background tasks; payload types as plain data
-    projection_sqlite             a read model's store in SQLite
+    projection_sqlite             a read model's store in SQLite; projection_memory: in memory
     _commands                     the command line
 
 Importing this package loads no client: librdkafka is loaded by the first store that is opened in Kafka.
@@ -99,6 +100,7 @@ from .journal import open_journal as open_journal
 from .memory import MemoryBackend as MemoryBackend
 from .memory import open_memory_journal as open_memory_journal
 from .memory import open_memory_snapshot_store as open_memory_snapshot_store
+from .memory_persistence import open_memory_persistence as open_memory_persistence
 from .model import LATEST as LATEST
 from .model import MAX_PERSISTENCE_ID_LENGTH as MAX_PERSISTENCE_ID_LENGTH
 from .model import MAX_SEQUENCE_NR as MAX_SEQUENCE_NR
@@ -111,13 +113,14 @@ from .model import SelectionCriteria as SelectionCriteria
 from .model import SnapshotMetadata as SnapshotMetadata
 from .persistence import KafkaPersistence as KafkaPersistence
 from .persistence import Persistence as Persistence
-from .persistence import open_memory_persistence as open_memory_persistence
 from .persistence import open_persistence as open_persistence
 from .persistence import open_persistence_on as open_persistence_on
+from .projection import ErrorPolicy as ErrorPolicy
 from .projection import Lag as Lag
 from .projection import Projection as Projection
 from .projection import ProjectionStore as ProjectionStore
 from .projection import open_projection as open_projection
+from .projection_memory import MemoryProjectionStore as MemoryProjectionStore
 from .publishing import DefaultEventTopicMapper as DefaultEventTopicMapper
 from .publishing import EmptyEventTopicMapper as EmptyEventTopicMapper
 from .publishing import EventTopicMapper as EventTopicMapper

@@ -176,8 +176,21 @@ class Entities:
         Raises:
             PersistenceError: the entity cannot be opened; see `Persistence.entity`.
         """
-        state: S = await self._with_entity(type_, id_, lambda entity: entity.look(), repeatable=True)
+        state: S
+        state, _ = await self._with_entity(type_, id_, lambda entity: entity.look(), repeatable=True)
         return state
+
+    async def sequence_nr(self, type_: EntityType[Any, Any], id_: str, /) -> int:
+        """Return the number of an entity's last event; 0 if it has none.
+
+        After a command it is what `View.wait_for` and `Projection.wait_for` take, to find there what was just stored.
+
+        Raises:
+            PersistenceError: the entity cannot be opened; see `Persistence.entity`.
+        """
+        number: int
+        _, number = await self._with_entity(type_, id_, lambda entity: entity.look(), repeatable=True)
+        return number
 
     def statistics(self) -> EntityStatistics:
         """What is open now, and what was done so far."""

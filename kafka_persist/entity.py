@@ -337,8 +337,8 @@ class Entity(Generic[S, E]):
 
     # --- for the registry ----------------------------------------------------------------------------------------
 
-    async def look(self) -> S:
-        """Return the state.
+    async def look(self) -> tuple[S, int]:
+        """Return the state, and the number of the last event in it.
 
         Raises:
             NotRun: the entity has stopped, so the state may not be the one that is stored.
@@ -346,7 +346,7 @@ class Entity(Generic[S, E]):
         await trio.lowlevel.checkpoint()
         if self._failure is not None:
             raise NotRun from stopped(self.persistence_id, self._failure)
-        return self.state
+        return self.state, self._fold.sequence_nr
 
     @property
     def has_stopped(self) -> bool:

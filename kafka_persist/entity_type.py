@@ -35,7 +35,7 @@ _SEPARATOR: Final = "-"
 class EntityType(Generic[S, E]):
     """A kind of entity, checked when it is made.
 
-    What the registry (`Persistence.entities`), the test kit and shards take. Make one for each kind, at the top of a
+    What the registry (`Persistence.entities`) and the test kit take. Make one for each kind, at the top of a
     module, and give the serializer, so that a forgotten registration is an error at import and not at the first event.
 
     The state and the events are those of the annotations of `evolve`; a type checker compares them with everything that
@@ -43,7 +43,7 @@ class EntityType(Generic[S, E]):
 
     Attributes:
         name: ASCII letters, digits and ``_``, a letter first, at most 100 characters. It begins the persistence ids
-            of the type's entities, for ever.
+            of the type's entities, forever.
         initial: the state before the first event, shared by all entities of the type: `evolve` must not change it.
         evolve: makes the next state of a state and an event; a pure function, see `Persistence.entity`.
         snapshot_every: save a snapshot in the background whenever so many events came since the last one.

@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeVar, overload
 
 import trio
 
+from ._config.describing import describe
 from ._entities.fold import Fold
 from ._entities.keys import check_remembered
 from ._entities.retention import Retention
@@ -24,7 +25,6 @@ from .entity import Entity, recover_entity
 from .entity_type import EntityType, plain_fold
 from .errors import EntityAlreadyOpen, UnsupportedOperation, UsageError, printable
 from .journal import KafkaJournal, open_journal
-from .memory import MemoryBackend, open_memory_journal, open_memory_snapshot_store
 from .model import PersistentRepr, check_persistence_id
 from .publishing import EventTopicMapper
 from .serialization import Serializer, default_serializer
@@ -64,7 +64,7 @@ async def open_persistence(
         open_snapshot_store(config.snapshot_store, serializer=serializer) as snapshot_store,
         open_services(journal, snapshot_store, serializer, ignore_orphan=ignore_orphan) as services,
     ):
-        persistence = KafkaPersistence(services, config.journal.max_concurrent_recoveries)
+        persistence = KafkaPersistence(services, config.journal.max_concurrent_recoveries, config)
         persistence.events_from(config.journal, serializer)
         yield persistence
 
@@ -93,37 +93,12 @@ async def open_persistence_on(
         yield Persistence(services, max_concurrent_recoveries)
 
 
-@asynccontextmanager
-async def open_memory_persistence(
-    backend: MemoryBackend | None = None,
-    *,
-    serializer: Serializer | None = None,
-    config: Config | None = None,
-) -> AsyncIterator[Persistence]:
-    """Open entities and views on stores in memory, for tests and trials.
-
-    Args:
-        backend: where everything is kept; None makes one that ends with the block.
-        serializer: the registry of event and state types; by default plain data only.
-        config: its limits hold here as well: what would be too large for Kafka is rejected, and as many snapshots
-            stay; by default the reference configuration.
-    """
-    config = config or Config()
-    backend = MemoryBackend() if backend is None else backend
-    serializer = serializer or default_serializer()
-    async with (
-        open_memory_journal(backend, serializer=serializer, config=config.journal) as journal,
-        open_memory_snapshot_store(backend, serializer=serializer, keep=config.snapshot_store.keep) as snapshot_store,
-        open_persistence_on(journal, snapshot_store, serializer=serializer) as persistence,
-    ):
-        yield persistence
-
-
 class Persistence:
     """Opens entities and views; made by `open_persistence_on`, and by `open_persistence` as a `KafkaPersistence`."""
 
-    def __init__(self, services: Services, max_concurrent_recoveries: int) -> None:
+    def __init__(self, services: Services, max_concurrent_recoveries: int, settings: Config | None = None) -> None:
         self._services = services
+        self._settings = settings
         self._permits = trio.CapacityLimiter(max_concurrent_recoveries)
         self._names: set[str] = set()
         self._open_events: Callable[..., AbstractAsyncContextManager[EventStream]] | None = None
@@ -145,6 +120,21 @@ class Persistence:
     def snapshot_store(self) -> SnapshotStore:
         """Where the snapshots are."""
         return self._services.snapshot_store
+
+    def describe(self) -> dict[str, str]:
+        """Return the effective settings, by name, as text without secrets: for a log line at the start of a program.
+
+        A persistence that was not opened by `open_persistence` knows its stores and its limit of recoveries only.
+        """
+        found = {
+            "journal": type(self._services.journal).__name__,
+            "snapshot_store": type(self._services.snapshot_store).__name__,
+            "max_concurrent_recoveries": str(self._permits.total_tokens),
+        }
+        if self._settings is not None:
+            found |= describe(self._settings.journal, "journal")
+            found |= describe(self._settings.snapshot_store, "snapshot_store")
+        return found
 
     def events_from(self, config: JournalConfig, serializer: Serializer) -> None:
         """Say where `events` reads; `open_persistence` does it."""
@@ -329,7 +319,7 @@ class Persistence:
             view_id: under which id its snapshots are saved; not a persistence id, nor another view's.
             initial: the state before the first event.
             evolve: as for `entity`, with a state of the view's own.
-            envelopes: give `evolve` the whole `PersistentRepr` in place of the event, with number, time, tags and metadata.
+            envelopes: give `evolve` the whole `PersistentRepr` instead of the event, with number, time, tags and metadata.
             snapshot_every: save a snapshot in the background whenever so many events came since the last one.
             poll_every: seconds between two looks at the journal in `View.wait_for` and `View.follow`.
             skip_deleted: go on with what is left where events were deleted that the view has not seen.

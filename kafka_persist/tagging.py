@@ -32,7 +32,7 @@ IDEMPOTENCY: Final = "idempotency"
 
 
 class Tagged(Generic[E_co]):
-    """An event with tags and metadata; given to `Entity.persist`, or returned by a command, in place of the event.
+    """An event with tags and metadata; given to `Entity.persist`, or returned by a command, instead of the event.
 
     `evolve` gets the event alone.
 

@@ -150,6 +150,19 @@ class View(Generic[S]):
                 await trio.sleep(self._poll_every)
         return self.state
 
+    async def lag(self) -> int:
+        """Return how many events the view is behind its entity: 0 when it has read everything that is stored now.
+
+        Numbers that rejected writes used up count, too.
+
+        Raises:
+            BrokerError: the journal did not answer.
+            StoreClosed: the view's block has ended.
+        """
+        self._check_open()
+        highest = await self._services.journal.highest_sequence_nr(self.persistence_id)
+        return max(0, highest - self.sequence_nr)
+
     async def follow(self) -> None:
         """Keep the view up to date until cancelled: ``nursery.start_soon(view.follow)``.
 

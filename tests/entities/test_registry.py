@@ -29,6 +29,7 @@ async def test_a_command_returns_its_events_or_its_reply(world):
         assert await entities.execute(ACCOUNT, "1", take, amount=3) == 2
         assert await entities.state(ACCOUNT, "1") == 2
         assert await entities.state(ACCOUNT, "2") == 0
+        assert (await entities.sequence_nr(ACCOUNT, "1"), await entities.sequence_nr(ACCOUNT, "2")) == (2, 0)
         with pytest.raises(Refused):
             await entities.execute(ACCOUNT, "1", take, 3)
     assert world.numbers() == [1, 2]

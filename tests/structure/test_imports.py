@@ -43,7 +43,7 @@ LAYERS = (
             "publishing",
         ),
     ),
-    ("consumers", ("_consuming", "consuming", "projection", "projection_sqlite")),
+    ("consumers", ("_consuming", "consuming", "projection", "projection_memory", "projection_sqlite")),
     (
         "entities",
         (
@@ -56,6 +56,7 @@ LAYERS = (
             "_live",
             "entities",
             "persistence",
+            "memory_persistence",
             "_commands",
             "__main__",
         ),
