@@ -166,9 +166,10 @@ def check_async(session: nox.Session, checks: list[tuple[str, list[str]]]) -> No
 
 @nox.session
 def typing(session: nox.Session) -> None:
-    """Check the types with mypy and pyright, and that the public API is completely typed."""
+    """Check the types with mypy and pyright, that the public API is completely typed, and that wrong programs are found."""
     install(session, "typing")
     session.run("mypy")
+    session.run("mypy", "tests/typing")  # apart, as mypy takes packages or files; pyright takes both
     session.run("pyright")
     session.run("pyright", "--ignoreexternal", "--verifytypes", "kafka_persist")
 

@@ -31,8 +31,9 @@ default_role = "code"  # docstrings write `name` as in Markdown
 nitpicky = True
 nitpick_ignore_regex = [
     (r"py:class", r"kafka_persist\.config\.Literal"),  # annotations are read where a class says it lives
+    (r"py:class", r"kafka_persist\.tagging\.Label(ler)?"),  # what a type puts on its events: for entities only
     (r"py:class", r"kafka_persist_testkit\.nodes\.Launch"),  # how a node is started: for engines only
     (r"py:.*", r"(?!kafka_persist|compat_suite).*"),
     (r"py:.*", r".*\._.*"),
-    (r"py:.*", r".*\.[A-Z]$"),
+    (r"py:.*", r".*\.[A-Z](_co)?$"),
 ]

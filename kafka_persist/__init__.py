@@ -1,6 +1,10 @@
 """Event sourcing on Apache Kafka for Trio programs.
 
-    persistence, entity, view     entities that recover and persist, views that follow them: `open_persistence`
+    persistence                   `open_persistence`: everything below on one journal and one snapshot store
+    memory_persistence            the same in memory, for tests and trials
+    entities, entity_type         live entities: opened on demand, shared, closed when idle
+    entity, command, tagging      one entity that recovers and persists; what commands return; tags and metadata
+    view                          followers of an entity's events, with a state of their own
     journal, snapshots, memory    stores of events and snapshots, in Kafka and in memory: `open_journal`, ...
     abc, model, errors            the contract of a store, its records, everything that can go wrong
     publishing, consuming         which user-defined topics events go to; reading them: `open_events`
@@ -9,13 +13,13 @@
     driver, limits                what a store needs of a log; every size that does not depend on the configuration
 
 A private folder belongs to the public module of the same name: _journal, _snapshots, _publishing, _consuming, _memory, _config,
-and _entities to entity and view. The others:
+_entities to entity and view, _live to entities. The others:
 
     _core                         pure rules and formats: no I/O
     _kafka, _zookeeper            the only importers of librdkafka's client; of ZooKeeper's
     _shared, _index               the journal's other layout, where many ids share a log; its local index, the only importer of LMDB
     _lifecycle, _structuring      nurseries for background tasks; payload types as plain data
-    projection_sqlite             a read model's store in SQLite
+    projection_sqlite             a read model's store in SQLite; projection_memory: in memory
     _commands                     the command line
 
 Importing this package loads no client: librdkafka is loaded by the first store that is opened in Kafka.
@@ -25,6 +29,7 @@ from .abc import Capability as Capability
 from .abc import Journal as Journal
 from .abc import ReplayChannel as ReplayChannel
 from .abc import SnapshotStore as SnapshotStore
+from .command import Reply as Reply
 from .config import Config as Config
 from .config import EventProducerConfig as EventProducerConfig
 from .config import JournalConfig as JournalConfig
@@ -42,7 +47,13 @@ from .consuming import PersistentReprDecoder as PersistentReprDecoder
 from .consuming import ReceivedEvent as ReceivedEvent
 from .consuming import StreamStatistics as StreamStatistics
 from .consuming import open_events as open_events
+from .entities import Entities as Entities
+from .entities import EntityStatistics as EntityStatistics
+from .entities import Health as Health
+from .entities import ReopenPolicy as ReopenPolicy
 from .entity import Entity as Entity
+from .entity_type import EntityType as EntityType
+from .errors import AlreadyExecuted as AlreadyExecuted
 from .errors import AuthenticationError as AuthenticationError
 from .errors import AuthorizationError as AuthorizationError
 from .errors import BrokerError as BrokerError
@@ -89,6 +100,7 @@ from .journal import open_journal as open_journal
 from .memory import MemoryBackend as MemoryBackend
 from .memory import open_memory_journal as open_memory_journal
 from .memory import open_memory_snapshot_store as open_memory_snapshot_store
+from .memory_persistence import open_memory_persistence as open_memory_persistence
 from .model import LATEST as LATEST
 from .model import MAX_PERSISTENCE_ID_LENGTH as MAX_PERSISTENCE_ID_LENGTH
 from .model import MAX_SEQUENCE_NR as MAX_SEQUENCE_NR
@@ -103,10 +115,12 @@ from .persistence import KafkaPersistence as KafkaPersistence
 from .persistence import Persistence as Persistence
 from .persistence import open_persistence as open_persistence
 from .persistence import open_persistence_on as open_persistence_on
+from .projection import ErrorPolicy as ErrorPolicy
 from .projection import Lag as Lag
 from .projection import Projection as Projection
 from .projection import ProjectionStore as ProjectionStore
 from .projection import open_projection as open_projection
+from .projection_memory import MemoryProjectionStore as MemoryProjectionStore
 from .publishing import DefaultEventTopicMapper as DefaultEventTopicMapper
 from .publishing import EmptyEventTopicMapper as EmptyEventTopicMapper
 from .publishing import EventTopicMapper as EventTopicMapper
@@ -117,4 +131,7 @@ from .serialization import Serializer as Serializer
 from .serialization import Upcaster as Upcaster
 from .serialization import default_serializer as default_serializer
 from .snapshots import open_snapshot_store as open_snapshot_store
+from .tagging import Tagged as Tagged
+from .tagging import caused_by as caused_by
+from .tagging import event_context as event_context
 from .view import View as View

@@ -2,35 +2,37 @@
 
 from __future__ import annotations
 
-import inspect
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Generic, TypeVar, TypeVarTuple
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
 import trio
 
-from ._entities.fold import Fold
+from ._entities.fold import KEYS, Fold
+from ._entities.keys import check_key
 from ._entities.recovery import Recovered, Recovery
+from ._entities.repeating import read_back
+from ._entities.retention import Retention
 from ._entities.services import Services
-from ._entities.snapshots import Snapshots
+from ._entities.snapshots import OnSnapshot, Snapshots
+from ._entities.stopping import NotRun, stopped
+from ._entities.writes import advice_on, atomic_write, check_labels, evolved, with_key
+from .command import Decision, Reply, decide_on
 from .errors import (
     BrokerError,
     EventRejected,
-    EvolveFailed,
     PersistenceError,
-    SequenceNrConflict,
     StoreClosed,
-    StoredDataError,
     UsageError,
-    WriteOutcomeUnknown,
-    WriterFenced,
     printable,
 )
-from .model import MAX_SEQUENCE_NR, AtomicWrite, PersistentRepr, Rejection, SnapshotMetadata
+from .model import AtomicWrite, Rejection, SnapshotMetadata
+from .tagging import Labeller, Tagged
 
 S = TypeVar("S")
 E = TypeVar("E")
-Args = TypeVarTuple("Args")
+R = TypeVar("R")
+P = ParamSpec("P")
 
 
 class Entity(Generic[S, E]):
@@ -47,6 +49,7 @@ class Entity(Generic[S, E]):
         "_closed",
         "_failure",
         "_fold",
+        "_labeller",
         "_lock",
         "_orphans",
         "_sequence_nr",
@@ -56,16 +59,21 @@ class Entity(Generic[S, E]):
     )
 
     def __init__(
-        self, services: Services, fold: Fold[S], writer: uuid.UUID, recovered: Recovered, snapshot_every: int | None
+        self,
+        services: Services,
+        fold: Fold[S],
+        writer: uuid.UUID,
+        recovered: Recovered,
+        snapshots: Snapshots,
+        labeller: Labeller,
     ) -> None:
         self._services = services
         self._fold = fold
         self._writer = writer
         self._sequence_nr = recovered.highest
         self._orphans = recovered.orphans
-        self._snapshots = Snapshots(
-            services, fold.persistence_id, every=snapshot_every, metadata=None, saved_nr=recovered.snapshot_nr
-        )
+        self._snapshots = snapshots
+        self._labeller = labeller
         self._lock = trio.Lock()
         self._failure: BaseException | None = None
         self._closed = False
@@ -101,10 +109,10 @@ class Entity(Generic[S, E]):
 
     # --- writing -------------------------------------------------------------------------------------------------
 
-    async def persist(self, *events: E) -> None:
+    async def persist(self, *events: E | Tagged[E]) -> None:
         """Store events in one atomic write; return when they are durable and the state has changed.
 
-        No events: nothing happens.
+        No events: nothing happens. A `Tagged` event is stored with its tags and metadata.
 
         Raises:
             EventRejected: certainly not stored (too large, not serializable); the entity goes on.
@@ -122,66 +130,129 @@ class Entity(Generic[S, E]):
         async with self._lock:
             await self._store(events)
 
-    async def execute(self, decide: Callable[[S, *Args], Iterable[E]], *args: *Args) -> tuple[E, ...]:
-        """Run a command: ``decide(state, *args)`` returns events (or none), which are then stored as by `persist`.
+    @overload
+    async def execute(
+        self, decide: Callable[Concatenate[S, P], Reply[R, E]], *args: P.args, **kwargs: P.kwargs
+    ) -> R: ...
+
+    @overload
+    async def execute(
+        self, decide: Callable[Concatenate[S, P], Iterable[E | Tagged[E]]], *args: P.args, **kwargs: P.kwargs
+    ) -> tuple[E, ...]: ...
+
+    async def execute(self, decide: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Run a command: ``decide(state, *args, **kwargs)`` returns events, which are then stored as by `persist`.
 
         No other command and no `persist` comes between the look at the state and the change of it.
 
         Args:
-            decide: a function, not a coroutine. It refuses a command by raising: nothing is stored, and its exception
-                is raised here as it is.
+            decide: a function, not a coroutine. It returns a collection of events (an empty one for none), or a `Reply`
+                with a value and events. It refuses a command by raising: nothing is stored, and its exception is
+                raised here as it is.
             args: for `decide`.
+            kwargs: for `decide`.
 
         Returns:
-            The events.
+            The events, without their tags; or the value of the `Reply`.
 
         Raises:
-            UsageError: `decide` returned something else than a collection of events.
+            UsageError: `decide` returned something else.
             PersistenceError: see `persist`.
 
         Cancellation: as for `persist`.
         """
+        return await self._locked(None, decide, args, kwargs)
+
+    @overload
+    async def execute_once(
+        self, key: str, decide: Callable[Concatenate[S, P], Reply[R, E]], *args: P.args, **kwargs: P.kwargs
+    ) -> R: ...
+
+    @overload
+    async def execute_once(
+        self, key: str, decide: Callable[Concatenate[S, P], Iterable[E | Tagged[E]]], *args: P.args, **kwargs: P.kwargs
+    ) -> tuple[E, ...]: ...
+
+    async def execute_once(self, key: str, decide: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Run a command unless one with this key has taken effect: safe to repeat after any failure, in any process.
+
+        The key is stored with the command's first event. The newest ``remember_keys`` of them are remembered, in the
+        entity's snapshots as well; an older one is not recognized any more. A command that stores no event leaves no
+        key: repeated, it runs again.
+
+        Args:
+            key: names this one request of a client's: 1 to 200 characters.
+            decide: as for `execute`. The value of its `Reply` must be plain data: it is stored with the event.
+            args: for `decide`.
+            kwargs: for `decide`.
+
+        Returns:
+            As `execute`; the same when it is repeated.
+
+        Raises:
+            AlreadyExecuted: it took effect, but its events, and with them its reply, were deleted since.
+            UsageError: no legal key, or the entity remembers none (``remember_keys=0``).
+            PersistenceError: see `persist`.
+
+        Cancellation: as for `persist`.
+        """
+        return await self._locked(check_key(key), decide, args, kwargs)
+
+    async def _locked(self, key: str | None, decide: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         self._check_usable()
         async with self._lock:
             self._check_usable()
-            events = _as_events(decide, decide(self.state, *args))
-            await self._store(events)
-        return events
+            return await self._run(key, decide, args, kwargs)
 
-    async def _store(self, events: Sequence[E]) -> None:
-        """Write and evolve; call it under the lock.
+    async def attempt(self, key: str | None, decide: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        """What the registry calls in place of `execute`: it must know whether a command has run at all.
+
+        Raises:
+            NotRun: another command stopped the entity before this one had its turn; from its error.
+        """
+        async with self._lock:
+            if self._failure is not None:
+                raise NotRun from stopped(self.persistence_id, self._failure)
+            self._check_usable()
+            return await self._run(key, decide, args, kwargs)
+
+    async def _run(self, key: str | None, decide: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        """Run a command; call it under the lock."""
+        if key is not None and (done := self._fold.keys.find(key, self.persistence_id)) is not None:
+            return await read_back(self._services.journal, self._fold, key, done)
+        decision = decide_on(self.state, decide, args, kwargs)
+        events = await self._store(decision.events, key, decision)
+        return decision.reply if decision.replied else events
+
+    async def _store(
+        self, given: Sequence[E | Tagged[E]], key: str | None = None, decision: Decision | None = None
+    ) -> tuple[E, ...]:
+        """Write and evolve; call it under the lock. Returns the events without their tags.
 
         `evolve` runs before the write: an event that it refuses must not get into the journal, where it would make
         every later recovery fail.
         """
         self._check_usable()
-        if not events:
+        if not given:
             await trio.lowlevel.checkpoint()
-            return
-        state = self._evolved(events)
-        write = AtomicWrite(tuple(map(self._number, range(self._sequence_nr + 1, MAX_SEQUENCE_NR), events)))
+            return ()
+        events, labels = self._labeller.label(given)
+        if key is not None and decision is not None:
+            labels = with_key(labels, key, decision)
+        check_labels(self._services.journal, labels)
+        state, wanted = evolved(self._fold, self._snapshots.retention, events, self._sequence_nr + 1)
+        write = atomic_write(self.persistence_id, self._sequence_nr + 1, self._writer, events, labels)
         await self._delete_orphans()
         rejection = await self._write(write)
         self._sequence_nr = write.last_sequence_nr
         if rejection is not None:
-            reason = f"{rejection.reason}{_advice(events)}"
+            reason = f"{rejection.reason}{advice_on(events)}"
             raise EventRejected(f"{printable(self.persistence_id)}: {reason}", rejection)
         self._fold.state, self._fold.sequence_nr = state, write.last_sequence_nr
-        if self._snapshots.is_due(write.last_sequence_nr):
+        self._fold.keys.note(write.first_sequence_nr, labels[0].metadata)
+        if self._snapshots.is_due(write.last_sequence_nr, wanted=wanted):
             self._snapshots.start(self._describe_snapshot(), state)
-
-    def _evolved(self, events: Sequence[E]) -> S:
-        try:
-            return self._fold.evolved(events, self._sequence_nr + 1)
-        except EvolveFailed as error:
-            if advice := _advice(events):
-                raise EvolveFailed(f"{error}{advice}") from error.__cause__
-            raise
-
-    def _number(self, sequence_nr: int, event: E) -> PersistentRepr:
-        return PersistentRepr(
-            persistence_id=self.persistence_id, sequence_nr=sequence_nr, payload=event, writer=self._writer
-        )
+        return events
 
     async def _write(self, write: AtomicWrite) -> Rejection | None:
         try:
@@ -192,7 +263,7 @@ class Entity(Generic[S, E]):
             self._failure = error
             if isinstance(error, PersistenceError) or not isinstance(error, Exception):
                 raise
-            raise self._stopped() from error
+            raise stopped(self.persistence_id, error) from error
         return rejection
 
     async def _delete_orphans(self) -> None:  # noqa: ASYNC910 - called where there are some
@@ -221,7 +292,8 @@ class Entity(Generic[S, E]):
 
     def _describe_snapshot(self) -> SnapshotMetadata:
         """The metadata of a snapshot of now; its number is that of the last event *in the state*."""
-        return self._snapshots.describe(self._fold.sequence_nr, self._services.journal.bookmark(self.persistence_id))
+        bookmark = self._services.journal.bookmark(self.persistence_id)
+        return self._snapshots.describe(self._fold.sequence_nr, bookmark, **{KEYS: self._fold.keys.to_plain()})
 
     async def delete_events_to(self, sequence_nr: int) -> None:
         """Delete the events up to and including `sequence_nr`, for ever. What no snapshot covers is refused.
@@ -261,47 +333,54 @@ class Entity(Generic[S, E]):
                 f"the entity {printable(self.persistence_id)} is closed; use it inside its `async with` block"
             )
         if self._failure is not None:
-            raise self._stopped() from self._failure
+            raise stopped(self.persistence_id, self._failure) from self._failure
 
-    def _stopped(self) -> PersistenceError:
-        """The error of every call after the one that stopped the entity; it says one thing to do, as the first did."""
-        failure = self._failure
-        told = f"the entity {printable(self.persistence_id)} stopped: {failure}"
-        stopped: PersistenceError
-        if isinstance(failure, StoredDataError):
-            stopped = type(failure)(f"{told}. It cannot be opened again before what is stored is mended")
-        elif isinstance(failure, WriterFenced):
-            stopped = WriterFenced(f"{told}. Leave its `async with` block; only to take the id back, open it again")
-        elif isinstance(failure, SequenceNrConflict):
-            stopped = SequenceNrConflict(f"{told}. Leave its `async with` block and open it again")
-        else:
-            stopped = WriteOutcomeUnknown(
-                f"{told}. Leave its `async with` block and open it again, which decides what is stored"
-            )
-        if isinstance(failure, PersistenceError):
-            stopped.about(failure.persistence_id, failure.topic, failure.offset)
-        return stopped.about(self.persistence_id)
+    # --- for the registry ----------------------------------------------------------------------------------------
+
+    async def look(self) -> tuple[S, int]:
+        """Return the state, and the number of the last event in it.
+
+        Raises:
+            NotRun: the entity has stopped, so the state may not be the one that is stored.
+        """
+        await trio.lowlevel.checkpoint()
+        if self._failure is not None:
+            raise NotRun from stopped(self.persistence_id, self._failure)
+        return self.state, self._fold.sequence_nr
+
+    @property
+    def has_stopped(self) -> bool:
+        """Whether it stopped, so that only opening it again helps."""
+        return self._failure is not None
+
+    @property
+    def can_close_at_once(self) -> bool:
+        """Whether `passivate` would have nothing to wait for."""
+        return not self._snapshots.saving and not self._wants_last_snapshot
+
+    @property
+    def _wants_last_snapshot(self) -> bool:
+        asked = self._snapshots.retention.snapshot_on_passivation and self._failure is None
+        return asked and self._fold.sequence_nr > (self.snapshot_sequence_nr or 0)
+
+    async def passivate(self) -> None:
+        """Save the last snapshot, if the retention asks for it, and close; nobody uses the entity any more."""
+        try:
+            await self._snapshots.wait_saved()
+            if self._wants_last_snapshot:
+                await self._snapshots.save_by_itself(self._describe_snapshot(), self.state)
+        finally:
+            self.close()
 
 
-def _advice(events: Sequence[object]) -> str:
-    """What to say behind the refusal of a single event that looks like several; a list of plain data may be an event."""
-    if len(events) == 1 and isinstance(events[0], list | tuple | set | frozenset | Iterator):
-        return f". If this {type(events[0]).__name__} holds several events, pass them one by one: persist(*events)"
-    return ""
-
-
-def _as_events(decide: object, decided: Any) -> tuple[Any, ...]:
-    if not isinstance(decided, Iterable) or isinstance(decided, str | bytes | Mapping):
-        if inspect.iscoroutine(decided):
-            decided.close()  # else Python warns that nobody awaited it
-        raise UsageError(
-            f"{getattr(decide, '__qualname__', decide)} returned a {type(decided).__name__}; a command returns a list "
-            "(or another collection) of events, an empty one for none. Nothing was stored"
-        )
-    return tuple(decided)
-
-
-async def recover_entity(services: Services, fold: Fold[S], *, snapshot_every: int | None) -> Entity[S, Any]:
+async def recover_entity(
+    services: Services,
+    fold: Fold[S],
+    *,
+    retention: Retention,
+    labeller: Labeller,
+    on_snapshot: OnSnapshot | None = None,
+) -> Entity[S, Any]:
     """Load the snapshot, claim the id, replay; see `_entities.recovery`."""
     writer = uuid.uuid4()
     recovery = Recovery(
@@ -311,4 +390,8 @@ async def recover_entity(services: Services, fold: Fold[S], *, snapshot_every: i
         view_of=None,
         begin=lambda: services.journal.claim(fold.persistence_id, writer),
     )
-    return Entity(services, fold, writer, await recovery.run(), snapshot_every)
+    recovered = await recovery.run()
+    snapshots = Snapshots(
+        services, fold.persistence_id, retention=retention, newest=recovered.snapshot, on_snapshot=on_snapshot
+    )
+    return Entity(services, fold, writer, recovered, snapshots, labeller)

@@ -119,6 +119,13 @@ class ProjectionFailed(UsageError):  # noqa: N818 - named as the state, like `Ev
     sequence_nr: int | None = None
 
 
+class AlreadyExecuted(UsageError):  # noqa: N818 - named as the state
+    """A command with this idempotency key took effect before, and what it returned then was deleted since."""
+
+    certain = "The command took effect exactly once; this call has stored nothing."
+    next_step = "Take it for done. Keep more events (keep_events) if clients repeat commands as late as this."
+
+
 class EventRejected(UsageError, ValueError):  # noqa: N818
     """The journal certainly did not store these events (too large, not serializable); the entity goes on.
 

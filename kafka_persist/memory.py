@@ -16,8 +16,10 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from ._lifecycle import require_trio
 from ._memory.backend import MemoryBackend
 from ._memory.journal import MemoryJournal
+from ._memory.sizes import KafkaSizes
 from ._memory.snapshots import MemorySnapshotStore
 from .abc import Journal, SnapshotStore
+from .config import JournalConfig
 from .serialization import Serializer, default_serializer
 
 MemoryBackend.__module__ = __name__
@@ -26,7 +28,11 @@ __all__ = ["MemoryBackend", "open_memory_journal", "open_memory_snapshot_store"]
 
 
 def open_memory_journal(
-    backend: MemoryBackend | None = None, *, serializer: Serializer | None = None, max_write_bytes: int = 1 << 20
+    backend: MemoryBackend | None = None,
+    *,
+    serializer: Serializer | None = None,
+    max_write_bytes: int = 1 << 20,
+    config: JournalConfig | None = None,
 ) -> AbstractAsyncContextManager[Journal]:
     """Open a journal in memory.
 
@@ -34,17 +40,22 @@ def open_memory_journal(
         backend: where the events are kept; None makes one that ends with the block (the journal is not durable then).
         serializer: encodes payloads and metadata.
         max_write_bytes: an atomic write whose payloads and metadata are larger is rejected.
+        config: if given, what a journal in Kafka with this configuration would reject as too large is rejected here, too.
     """
-    return _open_journal(backend, serializer or default_serializer(), max_write_bytes)
+    return _open_journal(backend, serializer or default_serializer(), max_write_bytes, config)
 
 
 @asynccontextmanager
 async def _open_journal(
-    backend: MemoryBackend | None, serializer: Serializer, max_write_bytes: int
+    backend: MemoryBackend | None, serializer: Serializer, max_write_bytes: int, config: JournalConfig | None
 ) -> AsyncGenerator[Journal]:
     require_trio()
     journal = MemoryJournal(
-        backend or MemoryBackend(), serializer, max_write_bytes=max_write_bytes, durable=backend is not None
+        backend or MemoryBackend(),
+        serializer,
+        max_write_bytes=max_write_bytes,
+        sizes=None if config is None else KafkaSizes(config.max_event_bytes, config.max_record_bytes),
+        durable=backend is not None,
     )
     try:
         yield journal

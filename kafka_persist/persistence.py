@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, contextmanager
 from functools import partial
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, overload
 
 import trio
 
+from ._config.describing import describe
 from ._entities.fold import Fold
-from ._entities.services import Services
-from ._lifecycle import background, require_trio
+from ._entities.keys import check_remembered
+from ._entities.retention import Retention
+from ._entities.services import Services, open_services
+from ._lifecycle import require_trio
+from ._live.tally import Tally
 from .abc import Journal, SnapshotStore
 from .config import Config, JournalConfig
 from .consuming import EventStream, OnUndecodable, open_events
+from .entities import Entities, ReopenPolicy, open_entities
 from .entity import Entity, recover_entity
+from .entity_type import EntityType, plain_fold
 from .errors import EntityAlreadyOpen, UnsupportedOperation, UsageError, printable
 from .journal import KafkaJournal, open_journal
-from .model import check_persistence_id
+from .model import PersistentRepr, check_persistence_id
 from .publishing import EventTopicMapper
 from .serialization import Serializer, default_serializer
 from .snapshots import open_snapshot_store
+from .tagging import Labeller
 from .view import View, recover_view
 
 S = TypeVar("S")
@@ -52,12 +58,13 @@ async def open_persistence(
     require_trio()
     config = config or Config()
     serializer = serializer or default_serializer()
+    ignore_orphan = config.snapshot_store.ignore_orphan
     async with (
         open_journal(config.journal, serializer=serializer, event_topic_mapper=event_topic_mapper) as journal,
         open_snapshot_store(config.snapshot_store, serializer=serializer) as snapshot_store,
-        _services(journal, snapshot_store, ignore_orphan=config.snapshot_store.ignore_orphan) as services,
+        open_services(journal, snapshot_store, serializer, ignore_orphan=ignore_orphan) as services,
     ):
-        persistence = KafkaPersistence(services, config.journal.max_concurrent_recoveries)
+        persistence = KafkaPersistence(services, config.journal.max_concurrent_recoveries, config)
         persistence.events_from(config.journal, serializer)
         yield persistence
 
@@ -67,6 +74,7 @@ async def open_persistence_on(
     journal: Journal,
     snapshot_store: SnapshotStore,
     *,
+    serializer: Serializer | None = None,
     max_concurrent_recoveries: int = 50,
     ignore_orphan: bool = True,
 ) -> AsyncIterator[Persistence]:
@@ -75,30 +83,22 @@ async def open_persistence_on(
     Args:
         journal: stays open; its owner closes it.
         snapshot_store: the same.
+        serializer: the one that the stores use; only so that the types of an `EntityType` can be looked up in it.
         max_concurrent_recoveries: entities and views that recover at the same time; further ones wait, in the order in
             which they came.
         ignore_orphan: whether a snapshot that is newer than the journal's last event is skipped.
     """
     require_trio()
-    async with _services(journal, snapshot_store, ignore_orphan=ignore_orphan) as services:
+    async with open_services(journal, snapshot_store, serializer, ignore_orphan=ignore_orphan) as services:
         yield Persistence(services, max_concurrent_recoveries)
-
-
-@asynccontextmanager
-async def _services(journal: Journal, snapshot_store: SnapshotStore, *, ignore_orphan: bool) -> AsyncIterator[Services]:
-    async with background("the persistence") as tasks:
-        services = Services(journal, snapshot_store, ignore_orphan, tasks.spawn)
-        try:
-            yield services
-        finally:
-            services.closed = True
 
 
 class Persistence:
     """Opens entities and views; made by `open_persistence_on`, and by `open_persistence` as a `KafkaPersistence`."""
 
-    def __init__(self, services: Services, max_concurrent_recoveries: int) -> None:
+    def __init__(self, services: Services, max_concurrent_recoveries: int, settings: Config | None = None) -> None:
         self._services = services
+        self._settings = settings
         self._permits = trio.CapacityLimiter(max_concurrent_recoveries)
         self._names: set[str] = set()
         self._open_events: Callable[..., AbstractAsyncContextManager[EventStream]] | None = None
@@ -120,6 +120,21 @@ class Persistence:
     def snapshot_store(self) -> SnapshotStore:
         """Where the snapshots are."""
         return self._services.snapshot_store
+
+    def describe(self) -> dict[str, str]:
+        """Return the effective settings, by name, as text without secrets: for a log line at the start of a program.
+
+        A persistence that was not opened by `open_persistence` knows its stores and its limit of recoveries only.
+        """
+        found = {
+            "journal": type(self._services.journal).__name__,
+            "snapshot_store": type(self._services.snapshot_store).__name__,
+            "max_concurrent_recoveries": str(self._permits.total_tokens),
+        }
+        if self._settings is not None:
+            found |= describe(self._settings.journal, "journal")
+            found |= describe(self._settings.snapshot_store, "snapshot_store")
+        return found
 
     def events_from(self, config: JournalConfig, serializer: Serializer) -> None:
         """Say where `events` reads; `open_persistence` does it."""
@@ -156,6 +171,7 @@ class Persistence:
         snapshot_every: int | None = None,
         skip_deleted: bool = False,
         allow_none_state: bool = False,
+        remember_keys: int = 100,
     ) -> AbstractAsyncContextManager[Entity[S, E]]:
         """Open an entity: take the id over from whoever wrote before, and recover its state.
 
@@ -169,6 +185,7 @@ class Persistence:
             allow_none_state: None is a state that `evolve` may return after another one. Otherwise it is
                 `EvolveFailed`, since a function without a ``return``, or a ``match`` without the event's case, gives
                 None. (``initial`` may be None either way.)
+            remember_keys: how many idempotency keys the entity remembers; see `Entity.execute_once`.
 
         Raises (on entry):
             EntityAlreadyOpen: this id is open in this `Persistence`.
@@ -183,15 +200,17 @@ class Persistence:
 
         Cancellation: of a recovery: the claim may have landed, so that a previous writer is fenced.
         """
-        fold = _fold(persistence_id, initial, evolve, skip_deleted=skip_deleted, allow_none_state=allow_none_state)
-        _check_snapshot_every(snapshot_every)
-        return self._entity(fold, snapshot_every)
+        fold = plain_fold(persistence_id, initial, evolve, skip_deleted=skip_deleted, allow_none_state=allow_none_state)
+        fold.keys.limit = check_remembered(remember_keys)
+        return self._entity(fold, Retention(snapshot_every=snapshot_every))
 
     @asynccontextmanager
-    async def _entity(self, fold: Fold[S], snapshot_every: int | None) -> AsyncIterator[Entity[S, Any]]:
+    async def _entity(self, fold: Fold[S], retention: Retention) -> AsyncIterator[Entity[S, Any]]:
         with self._name(fold.persistence_id):
             async with self._permits:
-                entity: Entity[S, Any] = await recover_entity(self._services, fold, snapshot_every=snapshot_every)
+                entity: Entity[S, Any] = await recover_entity(
+                    self._services, fold, retention=retention, labeller=Labeller()
+                )
             try:
                 yield entity
                 entity.close()
@@ -199,6 +218,58 @@ class Persistence:
             finally:
                 entity.close()
 
+    def entities(
+        self,
+        *,
+        idle_after: float | None = 60.0,
+        limit: int = 10_000,
+        reopen: ReopenPolicy | None = None,
+    ) -> AbstractAsyncContextManager[Entities]:
+        """Open a registry of live entities: opens them on demand, shares them between tasks, closes idle ones.
+
+        One registry for a program is enough: an id that is open in one is `EntityAlreadyOpen` in another.
+
+        Args:
+            idle_after: seconds after which an entity that nobody uses is closed; None never closes one for its age.
+            limit: how many may be open at once. One more, and the entity that has been idle longest is closed; while
+                all are in use, calls for further ones wait, in the order in which they came.
+            reopen: how often a command that is certainly not stored is tried again after its entity was taken over by
+                another process; see `Entities`.
+
+        Raises:
+            UsageError: an argument is out of its range.
+
+        Leaving the block closes all entities, after their last snapshots; after an exception it does not wait for those.
+        """
+        if idle_after is not None and not 0 < idle_after < math.inf:
+            raise UsageError(f"idle_after must be a positive number of seconds, or None; not {idle_after!r}")
+        if type(limit) is not int or limit < 1:
+            raise UsageError(f"limit must be a whole number from 1 on, not {limit!r}")
+        self._services.check_open()
+        return open_entities(
+            self._recover,
+            self._names.discard,
+            serializer=self._services.serializer,
+            idle_after=idle_after,
+            limit=limit,
+            reopen=reopen or ReopenPolicy(),
+        )
+
+    async def _recover(self, type_: EntityType[Any, Any], persistence_id: str, tally: Tally) -> Entity[Any, Any]:
+        """Open an entity for a registry, which gives the name back when it has closed it."""
+        with self._name(persistence_id) as held:
+            async with self._permits:
+                entity = await recover_entity(
+                    self._services,
+                    type_.fold(persistence_id),
+                    retention=type_.retention,
+                    labeller=type_.labeller,
+                    on_snapshot=tally.count_snapshot,
+                )
+            held.pop_all()
+        return entity
+
+    @overload
     def view(
         self,
         persistence_id: str,
@@ -206,6 +277,36 @@ class Persistence:
         view_id: str,
         initial: S,
         evolve: Callable[[S, E], S],
+        envelopes: Literal[False] = False,
+        snapshot_every: int | None = None,
+        poll_every: float = 0.1,
+        skip_deleted: bool = False,
+        allow_none_state: bool = False,
+    ) -> AbstractAsyncContextManager[View[S]]: ...
+
+    @overload
+    def view(
+        self,
+        persistence_id: str,
+        *,
+        view_id: str,
+        initial: S,
+        evolve: Callable[[S, PersistentRepr], S],
+        envelopes: Literal[True],
+        snapshot_every: int | None = None,
+        poll_every: float = 0.1,
+        skip_deleted: bool = False,
+        allow_none_state: bool = False,
+    ) -> AbstractAsyncContextManager[View[S]]: ...
+
+    def view(
+        self,
+        persistence_id: str,
+        *,
+        view_id: str,
+        initial: S,
+        evolve: Callable[[S, Any], S],
+        envelopes: bool = False,
         snapshot_every: int | None = None,
         poll_every: float = 0.1,
         skip_deleted: bool = False,
@@ -218,6 +319,7 @@ class Persistence:
             view_id: under which id its snapshots are saved; not a persistence id, nor another view's.
             initial: the state before the first event.
             evolve: as for `entity`, with a state of the view's own.
+            envelopes: give `evolve` the whole `PersistentRepr` instead of the event, with number, time, tags and metadata.
             snapshot_every: save a snapshot in the background whenever so many events came since the last one.
             poll_every: seconds between two looks at the journal in `View.wait_for` and `View.follow`.
             skip_deleted: go on with what is left where events were deleted that the view has not seen.
@@ -234,19 +336,17 @@ class Persistence:
             )
         if not 0 < poll_every < math.inf:
             raise UsageError(f"poll_every must be a positive number of seconds, not {poll_every!r}")
-        fold = _fold(persistence_id, initial, evolve, skip_deleted=skip_deleted, allow_none_state=allow_none_state)
-        _check_snapshot_every(snapshot_every)
-        return self._view(fold, view_id, snapshot_every, poll_every)
+        fold = plain_fold(persistence_id, initial, evolve, skip_deleted=skip_deleted, allow_none_state=allow_none_state)
+        fold.envelopes = envelopes
+        return self._view(fold, view_id, Retention(snapshot_every=snapshot_every), poll_every)
 
     @asynccontextmanager
     async def _view(
-        self, fold: Fold[S], view_id: str, snapshot_every: int | None, poll_every: float
+        self, fold: Fold[S], view_id: str, retention: Retention, poll_every: float
     ) -> AsyncIterator[View[S]]:
         with self._name(view_id):
             async with self._permits:
-                view = await recover_view(
-                    self._services, fold, view_id, snapshot_every=snapshot_every, poll_every=poll_every
-                )
+                view = await recover_view(self._services, fold, view_id, retention=retention, poll_every=poll_every)
             try:
                 yield view
                 view.close()
@@ -255,18 +355,17 @@ class Persistence:
                 view.close()
 
     @contextmanager
-    def _name(self, name: str) -> Iterator[None]:
-        """Hold a name: two under one name would overwrite each other's snapshots."""
+    def _name(self, name: str) -> Iterator[ExitStack]:
+        """Hold a name, for the block or until it is given back: two would overwrite each other's snapshots."""
         self._services.check_open()
         if name in self._names:
             raise EntityAlreadyOpen(
                 f"{printable(name)} is already open in this persistence; share that entity or view between tasks instead"
             )
         self._names.add(name)
-        try:
-            yield
-        finally:
-            self._names.discard(name)
+        with ExitStack() as held:
+            held.callback(self._names.discard, name)
+            yield held
 
 
 class KafkaPersistence(Persistence):
@@ -278,27 +377,3 @@ class KafkaPersistence(Persistence):
         found = self._services.journal
         assert isinstance(found, KafkaJournal)
         return found
-
-
-def _fold(
-    persistence_id: str,
-    initial: S,
-    evolve: Callable[[S, Any], S],
-    *,
-    skip_deleted: bool,
-    allow_none_state: bool,
-) -> Fold[S]:
-    if inspect.iscoroutinefunction(evolve) or not callable(evolve):
-        raise UsageError(f"evolve must be a plain function of (state, event), not {evolve!r}")
-    return Fold(
-        check_persistence_id(persistence_id),
-        evolve,
-        initial,
-        skip_deleted=skip_deleted,
-        allow_none_state=allow_none_state,
-    )
-
-
-def _check_snapshot_every(snapshot_every: int | None) -> None:
-    if snapshot_every is not None and snapshot_every < 1:
-        raise UsageError(f"snapshot_every must be at least 1, or None for no automatic snapshots; not {snapshot_every}")

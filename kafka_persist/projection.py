@@ -12,69 +12,37 @@ is the one that it expects, so that a second process on the same read model stop
 
 from __future__ import annotations
 
-import abc
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import attrs
 import trio
 
+from ._consuming.applying import Applier
 from ._consuming.decoding import EventDecoder
-from ._consuming.stream import ReceivedEvent, received
+from ._consuming.failing import ErrorPolicy, apply_failed
+from ._consuming.projection_store import ProjectionStore
 from ._lifecycle import require_trio
 from .config import JournalConfig
 from .driver import Log, TopicSpec
-from .errors import JournalHeadLost, PersistenceError, ProjectionFailed, RecoveryStalled, UsageError, printable
+from .errors import JournalHeadLost, RecoveryStalled, UsageError
 from .naming import is_legal_topic_name
 from .serialization import Serializer
 
 if TYPE_CHECKING:
-    from ._kafka.group import EventReader, RawEvent
+    from ._kafka.dead_letters import SendDeadLetter
+    from ._kafka.group import EventReader
 
-__all__ = ["Lag", "Projection", "ProjectionStore", "apply_failed", "open_projection"]
+__all__ = ["ErrorPolicy", "Lag", "Projection", "ProjectionStore", "apply_failed", "open_projection"]
+
+ErrorPolicy.__module__ = ProjectionStore.__module__ = apply_failed.__module__ = __name__  # where users import them from
 
 T = TypeVar("T")
 
 BATCH: Final = 500
 """Events in one transaction at most."""
-
-
-class ProjectionStore(abc.ABC):
-    """Where a read model lives; `kafka_persist.projection_sqlite` has one for SQLite.
-
-    Its methods are called in a worker thread, one at a time.
-    """
-
-    @abc.abstractmethod
-    def positions(self) -> Mapping[tuple[str, int], int]:
-        """Return the next offset of each (topic, partition) that was read before."""
-
-    @abc.abstractmethod
-    def apply(self, events: Sequence[ReceivedEvent]) -> int:
-        """In one transaction: change the read model for each event, and store the positions after them.
-
-        An event whose sequence number is not above the last one of its persistence id in its topic changes nothing.
-
-        Returns:
-            How many events changed the read model.
-
-        Raises:
-            Exception: whatever the user's function raised; nothing of the batch was stored. The projection raises it as
-                the cause of a `ProjectionFailed`; a store that raises `apply_failed` itself names the event.
-        """
-
-    def advance(self, positions: Mapping[tuple[str, int], int]) -> None:  # noqa: B027 - a store may do without
-        """Raise stored positions: up to these offsets there is nothing more to apply.
-
-        Behind the last event of a partition may stand ends of transactions (``mode = "exactly-once"``), which are no
-        events. A store that does not note that they were passed takes their removal, by retention, for lost events.
-        """
-
-    @abc.abstractmethod
-    def clear(self) -> None:
-        """In one transaction: empty the read model and forget all positions."""
 
 
 @attrs.frozen
@@ -97,6 +65,7 @@ async def open_projection(
     store: ProjectionStore,
     *,
     serializer: Serializer | None = None,
+    on_error: ErrorPolicy | None = None,
 ) -> AsyncIterator[Projection]:
     """Open a projection of user-defined topics into `store`.
 
@@ -105,6 +74,7 @@ async def open_projection(
         topics: one or several; missing ones are created unless ``config.topics.create`` is false.
         store: the read model; stays open.
         serializer: the registry of payload types; by default plain data only.
+        on_error: what happens with an event that cannot be applied; by default the projection stops there.
 
     Raises:
         UsageError: no topic, or an illegal name.
@@ -119,32 +89,50 @@ async def open_projection(
 
     settings = config.event_topic_settings()
     specs = [TopicSpec(name, config.event_producer.partitions, settings, role="events") for name in names]
-    async with open_event_reader(config, specs, start="earliest") as reader:
-        yield Projection(reader, names, store, EventDecoder(serializer), stall_seconds=config.recovery_stall_timeout)
+    policy = on_error or ErrorPolicy()
+    async with AsyncExitStack() as stack:
+        send: SendDeadLetter | None = None
+        if policy.dead_letter_topic is not None:
+            from ._kafka.dead_letters import open_dead_letter_producer
+
+            send = await stack.enter_async_context(open_dead_letter_producer(config, policy.dead_letter_topic))
+        reader = await stack.enter_async_context(open_event_reader(config, specs, start="earliest"))
+        applier = Applier(store, EventDecoder(serializer), policy, send)
+        yield Projection(reader, names, store, applier, stall_seconds=config.recovery_stall_timeout)
 
 
 class Projection:
-    """Applies published events to a store; opened by `open_projection`, used by one task."""
+    """Applies published events to a store; opened by `open_projection`.
+
+    One task at a time runs it; any number of others may call `wait_for`.
+    """
 
     def __init__(
         self,
         reader: EventReader,
         topics: Sequence[str],
         store: ProjectionStore,
-        decoder: EventDecoder,
+        applier: Applier,
         *,
         stall_seconds: float,
     ) -> None:
         self._reader = reader
         self._topics = topics
         self._store = store
-        self._decoder = decoder
+        self._applier = applier
         self._stall_seconds = stall_seconds
-        self._limiter = trio.CapacityLimiter(1)
         self._next: dict[Log, int] | None = None
         self._passed: dict[tuple[str, int], int] = {}
-        self.applied: int = 0
+
+    @property
+    def applied(self) -> int:
         """Events that changed the read model, since it was opened."""
+        return self._applier.applied
+
+    @property
+    def skipped(self) -> int:
+        """Records that were left out (`ErrorPolicy`), since it was opened."""
+        return self._applier.skipped
 
     def __repr__(self) -> str:
         return f"<Projection of {', '.join(self._topics)}, {self.applied} events applied>"
@@ -188,12 +176,27 @@ class Projection:
             f"{self._stall_seconds:g} s (recovery-stall-timeout). Is the partition's leader reachable?"
         ).about(topic=log.topic, offset=positions[log])
 
+    async def wait_for(self, persistence_id: str, sequence_nr: int) -> None:
+        """Return when the read model holds this event: what a program has just stored can be found from then on.
+
+        Another task has to run the projection meanwhile (`run`). To give up after some time, put it into
+        ``trio.fail_after(...)``. An event that was left out by the `ErrorPolicy` is not waited for.
+
+        Raises:
+            UnsupportedOperation: the store does not tell (`ProjectionStore.last_applied`).
+        """
+        while True:
+            moved = self._applier.moved  # before the look: what is applied meanwhile wakes us
+            if await self._applier.in_store(partial(self._store.last_applied, persistence_id)) >= sequence_nr:
+                return
+            await moved.wait()
+
     async def rebuild(self) -> None:
         """Empty the read model, then apply everything from the beginning of the topics.
 
         Raises: as `catch_up`.
         """
-        await self._in_store(self._store.clear)
+        await self._applier.in_store(self._store.clear)
         self._next = None
         await self.catch_up()
 
@@ -216,7 +219,7 @@ class Projection:
         return self._next
 
     async def _assign(self) -> dict[Log, int]:
-        known = await self._in_store(self._store.positions)
+        known = await self._applier.in_store(self._store.positions)
         logs = await self._look_up(partial(self._reader.partitions_of, self._topics))
         found: dict[Log, int] = {}
         for log, start in (await self._look_up(partial(self._reader.starts, logs))).items():
@@ -242,7 +245,7 @@ class Projection:
         records = await self._reader.read(wanted=True)
         fresh = [record for record in records if record.offset >= positions[record.log]]
         for start in range(0, len(fresh), BATCH):
-            await self._apply(fresh[start : start + BATCH], positions)
+            await self._applier.apply(fresh[start : start + BATCH], positions)
         passed = {log: end for log, end in self._reader.ends_reached.items() if end > positions[log]}
         for log, end in passed.items():  # after the last event come ends of transactions
             positions[log] = self._passed[log.topic, log.partition] = end
@@ -255,59 +258,11 @@ class Projection:
         await trio.lowlevel.checkpoint()
         passed, self._passed = self._passed, {}
         if passed:
-            await self._in_store(partial(self._store.advance, passed))
-
-    async def _apply(self, records: Sequence[RawEvent], positions: dict[Log, int]) -> None:
-        await trio.lowlevel.checkpoint()
-        events: list[ReceivedEvent] = []
-        failure: Exception | None = None
-        for record in records:
-            try:
-                events.append(received(self._decoder, record))
-            except Exception as error:  # noqa: BLE001 - raised again behind what came before it
-                failure = error
-                break
-        if events:
-            self.applied += await self._apply_events(events)
-            positions.update({Log(event.topic, event.partition): event.offset + 1 for event in events})
-        if failure is not None:
-            raise failure
-
-    async def _apply_events(self, events: Sequence[ReceivedEvent]) -> int:
-        try:
-            return await self._in_store(partial(self._store.apply, events))
-        except PersistenceError:
-            raise
-        except Exception as error:
-            if len(events) == 1:
-                raise apply_failed(events[0], error) from error
-            raise ProjectionFailed(
-                f"the store failed for a batch of {len(events)} events, the first one {_place(events[0])}: "
-                f"{type(error).__name__}: {printable(str(error), 200)}. Nothing of the batch was applied"
-            ) from error
+            await self._applier.in_store(partial(self._store.advance, passed))
 
     async def _look_up(self, question: Callable[[], T]) -> T:
         """Ask the brokers, in a thread that a cancellation leaves to its own time limit."""
         return await self._reader.look_up(question)
-
-    async def _in_store(self, sync_fn: Callable[[], T]) -> T:
-        """Call the store, in a thread, to its end: a transaction is not left in the middle."""
-        return await trio.to_thread.run_sync(sync_fn, limiter=self._limiter)
-
-
-def apply_failed(event: ReceivedEvent, error: Exception) -> ProjectionFailed:
-    """The error for an event that could not be applied; raise it ``from error``."""
-    failed = ProjectionFailed(
-        f"{_place(event)} could not be applied: {type(error).__name__}: {printable(str(error), 200)}. Nothing of its batch "
-        "was applied"
-    )
-    failed.partition, failed.sequence_nr = event.partition, event.sequence_nr
-    return failed.about(event.persistence_id, event.topic, event.offset)
-
-
-def _place(event: ReceivedEvent) -> str:
-    number = f"event {event.sequence_nr} of {printable(event.persistence_id)}"
-    return f"{number} ({event.topic}[{event.partition}]@{event.offset})"
 
 
 def _reached(positions: Mapping[Log, int], ends: Mapping[Log, int]) -> bool:

@@ -76,18 +76,22 @@ class SqliteProjectionStore(ProjectionStore):
 
     def _apply_one(self, event: ReceivedEvent) -> bool:
         self._advance(event)
-        fresh = self._connection.execute(
-            "INSERT INTO kafka_persist_applied VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET sequence_nr = "
-            "excluded.sequence_nr WHERE excluded.sequence_nr > sequence_nr",
-            (event.topic, event.persistence_id, event.sequence_nr),
-        )
-        if fresh.rowcount == 0:
+        if not self._note_applied(event):
             return False
         try:
             self._apply(self._connection, event)
         except Exception as error:
             raise apply_failed(event, error) from error
         return True
+
+    def _note_applied(self, event: ReceivedEvent) -> bool:
+        """Note the event's number; False if it, or a higher one of its id, was noted before."""
+        fresh = self._connection.execute(
+            "INSERT INTO kafka_persist_applied VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET sequence_nr = "
+            "excluded.sequence_nr WHERE excluded.sequence_nr > sequence_nr",
+            (event.topic, event.persistence_id, event.sequence_nr),
+        )
+        return fresh.rowcount > 0
 
     def _advance(self, event: ReceivedEvent) -> None:
         """Move the position of the event's partition past it, unless somebody else has.
@@ -105,6 +109,26 @@ class SqliteProjectionStore(ProjectionStore):
                 f"{event.topic}[{event.partition}]@{event.offset} was applied already: another process runs this "
                 "projection on the same database. Nothing of the batch was applied"
             )
+
+    def skip(self, topic: str, partition: int, offset: int, event: ReceivedEvent | None) -> None:
+        """See `ProjectionStore.skip`."""
+        with self._transaction():
+            self._connection.execute(
+                "INSERT INTO kafka_persist_positions VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET next_offset = "
+                "max(next_offset, excluded.next_offset)",
+                (topic, partition, offset + 1),
+            )
+            if event is not None:
+                self._note_applied(event)
+
+    def last_applied(self, persistence_id: str) -> int:
+        """See `ProjectionStore.last_applied`."""
+        found = self._connection.execute(
+            "SELECT max(sequence_nr) FROM (SELECT DISTINCT topic FROM kafka_persist_positions) JOIN kafka_persist_applied "
+            "USING (topic) WHERE persistence_id = ?",
+            (persistence_id,),
+        )
+        return int(found.fetchone()[0] or 0)
 
     def advance(self, positions: Mapping[tuple[str, int], int]) -> None:
         """See `ProjectionStore.advance`."""

@@ -122,6 +122,11 @@ class Serializer:
         """Return a class decorator that registers; see `register`."""
         return lambda type_: self.register(type_, name=name, version=version, upcasters=upcasters)
 
+    @property
+    def registered_types(self) -> frozenset[type]:
+        """The classes that were registered; plain data is not among them."""
+        return frozenset(self._by_type)
+
     def dump(self, value: object) -> Encoded:
         """Turn a payload into plain data.
 

@@ -8,6 +8,7 @@ import trio
 
 from ._entities.fold import Fold
 from ._entities.recovery import VIEW_OF, Recovered, Recovery
+from ._entities.retention import Retention
 from ._entities.services import Services
 from ._entities.snapshots import Snapshots
 from .errors import JournalTruncated, StoreClosed, printable
@@ -33,7 +34,7 @@ class View(Generic[S]):
         view_id: str,
         recovered: Recovered,
         bookmark: bytes | None,
-        snapshot_every: int | None,
+        retention: Retention,
         poll_every: float,
     ) -> None:
         self._services = services
@@ -44,9 +45,9 @@ class View(Generic[S]):
         self._snapshots = Snapshots(
             services,
             view_id,
-            every=snapshot_every,
-            metadata={VIEW_OF: fold.persistence_id},
-            saved_nr=recovered.snapshot_nr,
+            retention=retention,
+            newest=recovered.snapshot,
+            owner={VIEW_OF: fold.persistence_id},
         )
         self._lock = trio.Lock()
         self._closed = False
@@ -149,6 +150,19 @@ class View(Generic[S]):
                 await trio.sleep(self._poll_every)
         return self.state
 
+    async def lag(self) -> int:
+        """Return how many events the view is behind its entity: 0 when it has read everything that is stored now.
+
+        Numbers that rejected writes used up count, too.
+
+        Raises:
+            BrokerError: the journal did not answer.
+            StoreClosed: the view's block has ended.
+        """
+        self._check_open()
+        highest = await self._services.journal.highest_sequence_nr(self.persistence_id)
+        return max(0, highest - self.sequence_nr)
+
     async def follow(self) -> None:
         """Keep the view up to date until cancelled: ``nursery.start_soon(view.follow)``.
 
@@ -190,7 +204,7 @@ class View(Generic[S]):
 
 
 async def recover_view(
-    services: Services, fold: Fold[S], view_id: str, *, snapshot_every: int | None, poll_every: float
+    services: Services, fold: Fold[S], view_id: str, *, retention: Retention, poll_every: float
 ) -> View[S]:
     """Load the snapshot, replay; see `_entities.recovery`."""
     bookmark: bytes | None = None
@@ -205,4 +219,4 @@ async def recover_view(
     recovered = await recovery.run()
     for orphan in recovered.orphans:
         await services.snapshot_store.delete(orphan)
-    return View(services, fold, view_id, recovered, bookmark, snapshot_every, poll_every)
+    return View(services, fold, view_id, recovered, bookmark, retention, poll_every)

@@ -1,4 +1,4 @@
-"""A real Kafka for tests: `TestServer`, its settings, its errors, and pytest fixtures.
+"""For tests: a real Kafka (`TestServer`), a kit for entities (`EntityKit`), and pytest fixtures.
 
     server, settings     what to ask for: TestServer, TestServerSettings, Mode
     nodes                brokers and ZooKeeper as processes to kill, pause and start again
@@ -7,6 +7,9 @@
     _operations          what is about the cluster as a whole: leaders, replicas, elections, access rules
     _engines             where a server comes from: java, docker, external
     _supervisor          nothing outlives the test process (the watchdog's side: _watchdog)
+    faults               writes that fail, unknown outcomes, slow and broken brokers, on demand
+    entity_kit           given, when, then: tests of entities without a store
+    golden               stored forms of older releases, which must stay readable
     plugin               pytest fixtures
 
 Importing this package imports nothing else: its names are loaded when they are first used, because pytest imports
@@ -20,12 +23,17 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ._trio import open_test_server as open_test_server
+    from .entity_kit import EntityKit as EntityKit
     from .errors import InvalidSettings as InvalidSettings
     from .errors import PortInUse as PortInUse
     from .errors import ServerFailed as ServerFailed
     from .errors import ServerStateError as ServerStateError
     from .errors import ServerUnavailable as ServerUnavailable
     from .errors import TestServerError as TestServerError
+    from .faults import Faults as Faults
+    from .faults import faulty as faulty
+    from .faults import open_faulty_persistence as open_faulty_persistence
+    from .golden import check_golden as check_golden
     from .modes import Mode as Mode
     from .nodes import Broker as Broker
     from .nodes import Controller as Controller
@@ -38,8 +46,11 @@ if TYPE_CHECKING:
 _HOMES = {
     "Broker": ".nodes",
     "Controller": ".nodes",
+    "EntityKit": ".entity_kit",
+    "Faults": ".faults",
     "InvalidSettings": ".errors",
     "Mode": ".modes",
+    "check_golden": ".golden",
     "PortInUse": ".errors",
     "Security": ".security",
     "ServerFailed": ".errors",
@@ -50,12 +61,16 @@ _HOMES = {
     "TestServerError": ".errors",
     "TestServerSettings": ".settings",
     "ZooKeeper": ".nodes",
+    "faulty": ".faults",
+    "open_faulty_persistence": ".faults",
     "open_test_server": "._trio",
 }
 
 __all__ = [
     "Broker",
     "Controller",
+    "EntityKit",
+    "Faults",
     "InvalidSettings",
     "Mode",
     "PortInUse",
@@ -68,6 +83,9 @@ __all__ = [
     "TestServerError",
     "TestServerSettings",
     "ZooKeeper",
+    "check_golden",
+    "faulty",
+    "open_faulty_persistence",
     "open_test_server",
 ]
 

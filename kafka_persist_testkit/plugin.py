@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from kafka_persist import KafkaPersistence
+    from kafka_persist import KafkaPersistence, Persistence, Serializer
     from kafka_persist.journal import KafkaJournal
 
+    from .faults import Faults
     from .server import TestServer
 
 _UNFIT = re.compile(r"[^a-zA-Z0-9._-]+")
@@ -155,14 +156,57 @@ async def journal(kafka_server: TestServer, kafka_prefix: str) -> AsyncIterator[
 
 
 @pytest.fixture
-async def persistence(kafka_server: TestServer, kafka_prefix: str) -> AsyncIterator[KafkaPersistence]:
-    """An open journal and snapshot store on `kafka_server`, as `open_persistence` gives them; see `journal`."""
+def unique_topics(kafka_prefix: str) -> Callable[[str], str]:
+    """Names of topics that no other test has: ``unique_topics("orders")`` gives the same one each time within a test."""
+    return lambda name: f"{kafka_prefix}{name}"
+
+
+@pytest.fixture
+def entity_serializer() -> Serializer:
+    """The registry of event and state types for the two persistences below; override it with that of the application."""
+    from kafka_persist import Serializer
+
+    return Serializer()
+
+
+@pytest.fixture
+async def _faulty_persistence(entity_serializer: Serializer) -> AsyncIterator[tuple[Persistence, Faults]]:
+    from .faults import open_faulty_persistence
+
+    async with open_faulty_persistence(serializer=entity_serializer) as opened:
+        yield opened
+
+
+@pytest.fixture
+def memory_persistence(_faulty_persistence: tuple[Persistence, Faults]) -> Persistence:
+    """An open persistence in memory, empty; with pytest-trio."""
+    return _faulty_persistence[0]
+
+
+@pytest.fixture
+def persistence_faults(_faulty_persistence: tuple[Persistence, Faults]) -> Faults:
+    """What goes wrong with `memory_persistence` of the same test."""
+    return _faulty_persistence[1]
+
+
+@pytest.fixture
+async def kafka_persistence(
+    kafka_server: TestServer, kafka_prefix: str, entity_serializer: Serializer
+) -> AsyncIterator[KafkaPersistence]:
+    """An open journal and snapshot store on `kafka_server`, with topics that no other test has; see `journal`."""
     from kafka_persist import open_persistence
     from kafka_persist.publishing import EmptyEventTopicMapper
 
+    mapper = EmptyEventTopicMapper()  # the topic "events" is everybody's
     config = _store_config(kafka_server, kafka_prefix)
-    async with open_persistence(config, event_topic_mapper=EmptyEventTopicMapper()) as opened:
+    async with open_persistence(config, serializer=entity_serializer, event_topic_mapper=mapper) as opened:
         yield opened
+
+
+@pytest.fixture
+def persistence(kafka_persistence: KafkaPersistence) -> KafkaPersistence:
+    """The same, by the shorter name; override it to run an application's tests on another store."""
+    return kafka_persistence
 
 
 def _store_config(server: TestServer, prefix: str) -> Any:

@@ -1,5 +1,8 @@
 """Reading user-defined topics.
 
-decoding    values to events, without Trio and without a broker
-stream      the events of some topics, one at a time, with positions that follow what is finished
+decoding           values to events, without Trio and without a broker
+stream             the events of some topics, one at a time, with positions that follow what is finished
+projection_store   what a projection needs of the store of its read model
+applying           records to that store, in their order
+failing            what happens with those that fail
 """

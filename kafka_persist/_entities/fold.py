@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 import attrs
 
 from ..abc import Journal
 from ..errors import EventsDeleted, EvolveFailed, printable
-from ..model import SelectedSnapshot
+from ..model import PersistentRepr, SelectedSnapshot
+from .keys import RecentKeys, notes_of
 
 S = TypeVar("S")
+
+KEYS: Final = "keys"
+"""Key in the metadata of an entity's snapshots: the idempotency keys that it remembers."""
 
 
 @attrs.define(eq=False)
@@ -25,6 +29,9 @@ class Fold(Generic[S]):
         sequence_nr: 0 before any event.
         skip_deleted: go on where events that are still needed were deleted.
         allow_none_state: take a None that `evolve` returns after a state; otherwise it is a forgotten ``return``.
+        envelopes: give `evolve` the whole `PersistentRepr` in place of its payload.
+        upcast: makes today's events of a stored one; None leaves it as it is.
+        keys: the idempotency keys in the events; they follow the state.
     """
 
     persistence_id: str
@@ -33,6 +40,20 @@ class Fold(Generic[S]):
     sequence_nr: int = 0
     skip_deleted: bool = False
     allow_none_state: bool = False
+    envelopes: bool = False
+    upcast: Callable[[Any], Iterable[Any]] | None = None
+    keys: RecentKeys = attrs.field(factory=lambda: RecentKeys(0))
+
+    def restart(self, initial: S) -> None:
+        """Forget everything but the initial state."""
+        self.state, self.sequence_nr = initial, 0
+        self.keys.clear()
+
+    def load(self, snapshot: SelectedSnapshot) -> None:
+        """Take a snapshot's state over, with what belongs to it."""
+        self.state, self.sequence_nr = snapshot.snapshot, snapshot.metadata.sequence_nr
+        if self.keys.limit:
+            self.keys.restore(notes_of(snapshot.metadata.metadata).get(KEYS))
 
     def evolved(self, events: Iterable[object], first_nr: int) -> S:
         """Return the state after `events`, the first of them with number `first_nr`, without changing anything here.
@@ -42,7 +63,7 @@ class Fold(Generic[S]):
         """
         state = self.state
         for sequence_nr, event in enumerate(events, start=first_nr):
-            state = self._next(state, sequence_nr, event)
+            state = self.next_state(state, sequence_nr, event)
         return state
 
     async def read(
@@ -82,8 +103,7 @@ class Fold(Generic[S]):
             async for event in events:
                 if (gap := self._deleted_before(journal, event.sequence_nr)) is not None:
                     return taken, gap
-                self.state = self._next(self.state, event.sequence_nr, event.payload)
-                self.sequence_nr = event.sequence_nr
+                self._take(event)
                 taken += 1
             if (gap := self._deleted_before(journal, highest + 1)) is not None:
                 return taken, gap
@@ -95,7 +115,7 @@ class Fold(Generic[S]):
         # Not earlier: who deletes has saved before, so a snapshot that covers this deletion is there by now.
         snapshot = await newer_snapshot()
         if snapshot is not None and snapshot.metadata.sequence_nr > self.sequence_nr:
-            self.state, self.sequence_nr = snapshot.snapshot, snapshot.metadata.sequence_nr
+            self.load(snapshot)
         elif self.skip_deleted:
             self.sequence_nr = deleted_to
         else:
@@ -105,18 +125,45 @@ class Fold(Generic[S]):
                 "skip_deleted=True if the state may begin with what is left"
             )
 
-    def _next(self, state: S, sequence_nr: int, event: object) -> S:
+    def _take(self, event: PersistentRepr) -> None:
+        state = self.state
+        for each in (event,) if self.envelopes else self.events_of(event.payload, event.sequence_nr):
+            state = self.next_state(state, event.sequence_nr, each)
+        self.state, self.sequence_nr = state, event.sequence_nr
+        if event.metadata is not None:
+            self.keys.note(event.sequence_nr, event.metadata)
+
+    def events_of(self, stored: Any, sequence_nr: int) -> tuple[Any, ...]:
+        """Return what a stored event means today: itself, or what `upcast` makes of it.
+
+        Raises:
+            EvolveFailed: `upcast` raised; with the number of the event.
+        """
+        if self.upcast is None:
+            return (stored,)
+        try:
+            return tuple(self.upcast(stored))
+        except Exception as error:
+            raise EvolveFailed(
+                f"{printable(self.persistence_id)}: upcast raised {error!r} for event {sequence_nr}, a {_kind(stored)}"
+            ) from error
+
+    def next_state(self, state: S, sequence_nr: int, event: object) -> S:
+        """Return the state after one event, without changing anything here.
+
+        Raises:
+            EvolveFailed: with the number of the event.
+        """
         try:
             found = self.evolve(state, event)
         except Exception as error:
             raise EvolveFailed(
-                f"{printable(self.persistence_id)}: evolve raised {error!r} for event {sequence_nr}, "
-                f"a {type(event).__name__}"
+                f"{printable(self.persistence_id)}: evolve raised {error!r} for event {sequence_nr}, a {_kind(event)}"
             ) from error
         if found is None and state is not None and not self.allow_none_state:
             raise EvolveFailed(
                 f"{printable(self.persistence_id)}: evolve returned None for event {sequence_nr}, a "
-                f"{type(event).__name__}: does it lack a case, or a return? Where None is a state of yours, open with "
+                f"{_kind(event)}: does it lack a case, or a return? Where None is a state of yours, open with "
                 "allow_none_state=True"
             )
         return found
@@ -128,3 +175,7 @@ class Fold(Generic[S]):
             return None
         floor = journal.deleted_to(self.persistence_id)
         return None if floor is None or floor < expected else min(floor, next_nr - 1)
+
+
+def _kind(event: object) -> str:
+    return type(event.payload if isinstance(event, PersistentRepr) else event).__name__

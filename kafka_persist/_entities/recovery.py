@@ -67,12 +67,12 @@ class Recovered:
 
     Attributes:
         highest: the last used sequence number.
-        snapshot_nr: number of the snapshot that was loaded; None if none was.
+        snapshot: the newest snapshot that was loaded; None if none was.
         orphans: the snapshots that must be deleted before the next write.
     """
 
     highest: int
-    snapshot_nr: int | None
+    snapshot: SnapshotMetadata | None
     orphans: tuple[SnapshotMetadata, ...]
 
 
@@ -108,7 +108,7 @@ class Recovery(Generic[S]):
             try:
                 return await self._run()
             except _Overtaken:
-                self.fold.state, self.fold.sequence_nr = initial, 0
+                self.fold.restart(initial)
         where = printable(self.fold.persistence_id)
         if self.view_of is None:
             raise WriterFenced(f"{where}: others claimed the id {MAX_BEGINNINGS} times while it was recovered")
@@ -119,16 +119,17 @@ class Recovery(Generic[S]):
         highest = await self._begin(snapshot)
         snapshot, orphans = await self._pass_over_orphans(snapshot, highest)
         if snapshot is not None:
-            self.fold.state, self.fold.sequence_nr = snapshot.snapshot, snapshot.metadata.sequence_nr
-        loaded = [] if snapshot is None else [snapshot.metadata.sequence_nr]
+            self.fold.load(snapshot)
+        loaded = [] if snapshot is None else [snapshot.metadata]
 
         async def newer_snapshot() -> SelectedSnapshot | None:
             found = await self._newest_after_begin(highest, orphans)
-            loaded.extend([] if found is None else [found.metadata.sequence_nr])
+            loaded.extend([] if found is None else [found.metadata])
             return found
 
         await self.fold.read(self.services.journal, highest, newer_snapshot)
-        return Recovered(max(highest, self.fold.sequence_nr), max(loaded, default=None), orphans)
+        newest = max(loaded, key=lambda metadata: metadata.sequence_nr, default=None)
+        return Recovered(max(highest, self.fold.sequence_nr), newest, orphans)
 
     # --- the snapshot --------------------------------------------------------------------------------------------
 

@@ -1,1 +1,1 @@
-"""The stores in memory: `backend` holds the data, `journal` and `snapshots` the rules. See `kafka_persist.memory`."""
+"""The stores in memory: `backend` holds the data, `journal` and `snapshots` the rules, `sizes` what Kafka rejects. See `kafka_persist.memory`."""

@@ -27,6 +27,7 @@ from kafka_persist.model import MAX_SEQUENCE_NR, AtomicWrite, PersistentRepr, Re
 from kafka_persist.serialization import Serializer
 
 from .backend import EncodedValue, EventLog, MemoryBackend, StoredEvent
+from .sizes import KafkaSizes
 
 if TYPE_CHECKING:
     from kafka_persist.errors import WriteResult
@@ -37,10 +38,19 @@ SNAPSHOT_ONLY = frozenset({Capability.MULTIPLE_SNAPSHOTS, Capability.SNAPSHOT_FA
 class MemoryJournal(Journal):
     """A journal over a `MemoryBackend`; opened by `open_memory_journal`."""
 
-    def __init__(self, backend: MemoryBackend, serializer: Serializer, *, max_write_bytes: int, durable: bool) -> None:
+    def __init__(
+        self,
+        backend: MemoryBackend,
+        serializer: Serializer,
+        *,
+        max_write_bytes: int,
+        durable: bool,
+        sizes: KafkaSizes | None = None,
+    ) -> None:
         self._backend = backend
         self._serializer = serializer
         self._max_write_bytes = max_write_bytes
+        self._sizes = sizes
         self._closed = False
         self._capabilities = frozenset(Capability) - SNAPSHOT_ONLY - (frozenset() if durable else {Capability.DURABLE})
 
@@ -90,6 +100,10 @@ class MemoryJournal(Journal):
         """Encode all events of a write, or say why the whole write is rejected."""
         try:
             encoded = [EncodedValue.of(self._serializer, event.payload, event.metadata) for event in write.events]
+            if self._sizes is not None:
+                too_large = self._sizes.rejection(write, self._serializer, self._backend.clock())
+                if too_large is not None:
+                    return too_large
         except SerializationError as error:
             return Rejection(str(error), error)
         size = sum(value.size for value in encoded)

@@ -18,6 +18,7 @@ OPENERS = {
     "open_journal": lambda: kafka_persist.open_journal(NOWHERE),
     "open_journal_on": lambda: open_journal_on(None),
     "open_memory_journal": lambda: kafka_persist.open_memory_journal(MemoryBackend()),
+    "open_memory_persistence": kafka_persist.open_memory_persistence,
     "open_memory_snapshot_store": lambda: kafka_persist.open_memory_snapshot_store(MemoryBackend()),
     "open_persistence": lambda: kafka_persist.open_persistence(Config(journal=NOWHERE)),
     "open_persistence_on": lambda: kafka_persist.open_persistence_on(None, None),

@@ -45,8 +45,24 @@ LAYERS = (
             "publishing",
         ),
     ),
-    ("consumers", ("_consuming", "consuming", "projection", "projection_sqlite")),
-    ("entities", ("_entities", "entity", "view", "persistence", "_commands", "__main__")),
+    ("consumers", ("_consuming", "consuming", "projection", "projection_memory", "projection_sqlite")),
+    (
+        "entities",
+        (
+            "tagging",
+            "command",
+            "_entities",
+            "entity",
+            "entity_type",
+            "view",
+            "_live",
+            "entities",
+            "persistence",
+            "memory_persistence",
+            "_commands",
+            "__main__",
+        ),
+    ),
 )
 
 # What a third party's store may be built of: the suite must not need more to test it.

@@ -9,7 +9,7 @@ import importlib
 import inspect
 import sys
 from pathlib import Path
-from typing import TypeVar, TypeVarTuple
+from typing import ParamSpec, TypeVar, TypeVarTuple
 
 import pytest
 
@@ -33,7 +33,9 @@ def names_of(module_name):
 
 
 def is_of(value, module_name):
-    return getattr(value, "__module__", None) == module_name and not isinstance(value, TypeVar | TypeVarTuple)
+    return getattr(value, "__module__", None) == module_name and not isinstance(
+        value, ParamSpec | TypeVar | TypeVarTuple
+    )
 
 
 def public_names():

@@ -86,6 +86,17 @@ async def test_follow_keeps_the_view_up_to_date(world, entity, view):
     assert statement.state == ["a", "b"]
 
 
+async def test_the_lag_is_what_is_stored_and_not_read_yet(world, entity, view):
+    async with world.open() as persistence, entity(persistence) as account, view(persistence) as follower:
+        assert await follower.lag() == 0
+        await account.persist("a", "b", "c")
+        assert await follower.lag() == 3
+        await follower.update()
+        assert await follower.lag() == 0
+    with pytest.raises(StoreClosed):
+        await follower.lag()
+
+
 async def test_a_view_takes_nothing_from_the_writer(world, entity, view):
     async with world.open() as here, world.open() as there, entity(here) as account:
         await account.persist("a")

@@ -1,0 +1,1 @@
+"""A small shop: orders, stock, and what customers owe; see `service`."""

@@ -1,0 +1,9 @@
+"""The registry of live entities.
+
+cell       one entity of the registry: being opened, open, or being closed
+registry   which cells there are, and how many: opens, shares, passivates
+slots      who may be open, in the order of asking
+latency    how long things take, in bounded memory
+tally      what the registry counts, and what it makes of it: statistics and health
+policy     how often, and after which pause, a command is tried again
+"""
