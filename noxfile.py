@@ -31,7 +31,7 @@ WHEEL_TESTS = [
     "tests/structure/test_readme.py",
 ]
 SHOW_VERSIONS = "import importlib.metadata as m, sys; print(*(f'{n}=={m.version(n)}' for n in sys.argv[1:]))"
-WITHOUT_KRAFT = ["-m", "not kraft"]  # another -m behind it wins
+WITHOUT_KRAFT = ["-m", "not kraft and not defects"]  # another -m behind it wins
 # flake8-async knows rules that ruff does not have: yield in a nursery, unshielded await in a finally, ...
 ASYNC_RULES = ",".join(f"ASYNC{number}" for number in range(100, 129)) + ",ASYNC900"
 # "An async function always checkpoints" is a promise to callers: of public modules only. 911 is noise on generators.
@@ -110,6 +110,15 @@ def compat(session: nox.Session) -> None:
         session.run("python", "-m", "compat_suite", *session.posargs)
     else:
         session.run("python", "-m", "pytest", "-q", "-r", "fE", "tests/compat")  # the suite's plugin prints the tables
+
+
+@nox.session(default=False)
+def defects(session: nox.Session) -> None:
+    """Run the contract suite on third-party stores, the correct ones and each defective one: all defects must be found."""
+    install(session, "test")
+    session.run(
+        "python", "-m", "pytest", "-q", "-r", "fE", "-m", "defects", "tests/compat_suite_defects", *session.posargs
+    )
 
 
 @nox.session
