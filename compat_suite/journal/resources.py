@@ -22,7 +22,7 @@ from .probe import JournalProbe, new_probe, open_probe
 
 READERS = 100
 EVENTS = 20_000
-CPU_LIMIT = 0.12
+CPU_LIMIT = 0.25
 """Seconds of computing in one step of a task: nobody else runs meanwhile. A busy machine does not make it longer."""
 WALL_LIMIT = 2.0
 """Seconds that such a step may take if it waits for something, times the scale factor; the machine may be busy."""

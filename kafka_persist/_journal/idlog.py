@@ -194,16 +194,10 @@ class IdLog(KnownLog):
     # --- writes --------------------------------------------------------------------------------------------------
 
     def enqueue(self, items: Sequence[Item], *, first: bool = False) -> None:
-        """Take writes; they go out at once if the log is free, else merged with what waits.
-
-        Args:
-            items: of one call.
-            first: before all that waits: the call owns the turn, and what waits was called later.
-        """
-        if first:
-            self._queue.extendleft(reversed(items))
-        else:
-            self._queue.extend(items)
+        """Take writes; they go out at once if the log is free, else merged with what waits."""
+        self._queue.extend(items)
+        if first:  # the call owns the turn: what waits was called later
+            self._queue.rotate(len(items))
         if not self._busy:
             self._pump()
 

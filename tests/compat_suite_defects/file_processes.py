@@ -187,15 +187,6 @@ class Buffers(File):
         def catch_up(self):
             pass
 
-        @contextmanager
-        def locked(self):
-            with super().locked():
-                if self.buffered_reads:
-                    self.flush()
-                yield
-
-        buffered_reads = False
-
         def flush(self):
             data, self.waiting = self.waiting, b""
             FileStorage.put(self, data)
@@ -390,7 +381,8 @@ class BlocksTheLoop(File):
             for place in self.log(name).places:
                 first, rows = self.read(place)
                 for number, row in enumerate(rows, first):
-                    self.decode_event(name, number, row)
+                    event = self.decode_event(name, number, row)
+                    assert len(self.encode_event(event)) >= len(row[2])
             return highest
 
 
