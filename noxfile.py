@@ -31,7 +31,7 @@ WHEEL_TESTS = [
     "tests/structure/test_readme.py",
 ]
 SHOW_VERSIONS = "import importlib.metadata as m, sys; print(*(f'{n}=={m.version(n)}' for n in sys.argv[1:]))"
-SHORT = ["-m", "not kraft and not testkit"]  # another -m behind it wins
+SHORT = ["-m", "not kraft and not testkit and not defects"]  # another -m behind it wins
 # flake8-async knows rules that ruff does not have: yield in a nursery, unshielded await in a finally, ...
 ASYNC_RULES = ",".join(f"ASYNC{number}" for number in range(100, 129)) + ",ASYNC900"
 # "An async function always checkpoints" is a promise to callers: of public modules only. 911 is noise on generators.
@@ -117,6 +117,15 @@ def testkit(session: nox.Session) -> None:
     """Test the test server where that takes long: clusters in both modes, many starts, everything that can go wrong at a start."""
     install(session, "test")
     session.run("python", "-m", "pytest", "-m", "testkit", "tests/testkit", *session.posargs)
+
+
+@nox.session(default=False)
+def defects(session: nox.Session) -> None:
+    """Run the contract suite on third-party stores, the correct ones and each defective one: all defects must be found."""
+    install(session, "test")
+    session.run(
+        "python", "-m", "pytest", "-q", "-r", "fE", "-m", "defects", "tests/compat_suite_defects", *session.posargs
+    )
 
 
 @nox.session

@@ -5,20 +5,21 @@ from __future__ import annotations
 import argparse
 import difflib
 import importlib
-import os
 import sys
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
+from .adapters import Elsewhere
 from .capabilities import JOURNAL, SNAPSHOT_STORE, Level
-from .case import cases_of
 from .catalogue import JournalCases, SnapshotStoreCases
+from .engine.case import cases_of
+from .engine.report import MARKS, Report, Result, write_json
+from .engine.seeds import new_seed
+from .engine.subject import DEFAULT_PAYLOADS, NotSerializable, Options, default_payload
+from .engine.supervision import supervised
 from .errors import FactoryError, SpecError
-from .report import MARKS, Report, Result, Status, write_json
-from .runner import Plan, run_journal, run_snapshot_store
-from .seeds import new_seed
-from .subject import Options
+from .runner import Plan, run_journal, run_snapshot_store, selected
 
 DESCRIPTION = """\
 Check a journal or a snapshot store against every promise of the contract in kafka_persist.abc.
@@ -26,12 +27,28 @@ Check a journal or a snapshot store against every promise of the contract in kaf
 The argument names a callable without parameters that returns an asynchronous context manager of the store.
 Each call opens the store on the same data: the suite opens it twice at once, closes it, and opens it again."""
 
+PAYLOADS_HELP = (
+    "values that the store must give back: names of types out of str, int, float, bool, none, bytes, list, dict "
+    "(the default values of these types), or pkg.module:values (default: all of these types)"
+)
+KINDS: dict[str, type] = {
+    "str": str,
+    "int": int,
+    "float": float,
+    "bool": bool,
+    "none": type(None),
+    "bytes": bytes,
+    "list": list,
+    "dict": dict,
+}
+
 EPILOG = """\
 examples:
   python -m compat_suite kafka_persist.memory:open_memory_journal
   python -m compat_suite shop.journal:open_journal --capabilities durable,deletes,fencing --report compat.json
+  python -m compat_suite shop.journal:open_journal --elsewhere --payloads str,int,list,dict
   python -m compat_suite --snapshot-store shop.snapshots:open_store --level crash-safe
-  python -m compat_suite shop.journal:open_journal --only deletes --seed 4711
+  python -m compat_suite shop.journal:open_journal --only deletes --only W1,X1 --seed 4711
   python -m compat_suite --list
 
 capabilities of a journal:
@@ -57,14 +74,38 @@ def _parser() -> argparse.ArgumentParser:
     add("--snapshot-capabilities", metavar="A,B,…", help="the same for the snapshot store")
     add("--faults", metavar="PKG.MODULE:OPEN_FAULTS", help="opens a compat_suite.Faults adapter: unlocks fault cases")
     add("--backdoor", metavar="PKG.MODULE:MAKE", help="makes a compat_suite.Backdoor: unlocks corruption cases")
+    add(
+        "--elsewhere",
+        nargs="?",
+        const="",
+        metavar="PKG.MODULE:OPEN",
+        help="the data outlives a process: open the store in other processes as well, and kill some of them (default: "
+        "by the same callable)",
+    )
+    add("--payloads", metavar="WHICH", help=PAYLOADS_HELP)
+    add("--make-payload", metavar="PKG.MODULE:CALLABLE", help="makes the payload of ordinary cases from a number")
+    add("--unserializable", metavar="PKG.MODULE:VALUE", help="a value that cannot be serialized; none: there is none")
+    add(
+        "--largest-payload",
+        type=int,
+        default=1_000_000,
+        metavar="N",
+        help="bytes of the size ladders (default 1000000)",
+    )
+    add("--crash-points", type=int, default=40, metavar="N", help="kills per operation with --elsewhere (default 40)")
     add("--max-write-bytes", type=int, metavar="N", help="the largest payload of a write, if there is a limit")
     add("--uses-threads", action="store_true", help="the store works in threads: no case under a mock clock")
     add("--many-ids", type=int, default=1_000, metavar="N", help="ids in the cases with many ids (default 1000)")
     add("--examples", type=int, default=30, metavar="N", help="examples per property case (default 30)")
     add("--scale", type=float, default=1.0, metavar="X", help="factor on all deadlines (default 1)")
     add("--seed", type=int, metavar="N", help="seed of the property cases (default: a new one, printed)")
-    add("--only", metavar="PATTERN", help="run the cases whose name or catalogue id matches")
-    add("--level", choices=[str(level) for level in Level], default="core", help="required level (default core)")
+    add(
+        "--only",
+        action="append",
+        metavar="PATTERN",
+        help="run the cases that match what --list prints: an id, a group, a title or part of it; with commas, or again",
+    )
+    add("--level", choices=[str(level) for level in Level], help="required level (default core; with --only: none)")
     add("--report", metavar="FILE", help="write the results as JSON")
     add("--performance", action="store_true", help="measure as well: median, p95, p99 of the usual loads")
     add("--list", action="store_true", help="list the cases and exit")
@@ -78,17 +119,30 @@ def _names(capabilities: frozenset[Any]) -> str:
 
 
 def load(name: str) -> Callable[[], Any]:
-    """Import what ``pkg.module:name`` names.
+    """Import the callable that ``pkg.module:name`` names.
 
     Raises:
         FactoryError: it cannot be imported, or is not callable; with the cause and the nearest name.
+    """
+    found = load_value(name)
+    if not callable(found):
+        raise FactoryError(f"{name}: a {type(found).__name__} is not callable")
+    opened: Callable[[], Any] = found
+    return opened
+
+
+def load_value(name: str) -> Any:
+    """Import what ``pkg.module:name`` names.
+
+    Raises:
+        FactoryError: it cannot be imported; with the cause and the nearest name.
     """
     module_name, colon, path = name.partition(":")
     if not colon or not path:
         raise FactoryError(f"{name}: write it as pkg.module:callable")
     try:
         found: Any = importlib.import_module(module_name)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise FactoryError(f"{name}: cannot import {module_name}: {type(error).__name__}: {error}") from error
     for part in path.split("."):
         if not hasattr(found, part):
@@ -96,10 +150,32 @@ def load(name: str) -> Callable[[], Any]:
             hint = f"; did you mean {near[0]}?" if near else ""
             raise FactoryError(f"{name}: {module_name} has no {part}{hint}")
         found = getattr(found, part)
-    if not callable(found):
-        raise FactoryError(f"{name}: a {type(found).__name__} is not callable")
-    opened: Callable[[], Any] = found
-    return opened
+    return found
+
+
+def payloads_of(which: str | None) -> tuple[object, ...]:
+    """Return the values that an option names.
+
+    Raises:
+        SpecError: an unknown type.
+    """
+    if which is None:
+        return DEFAULT_PAYLOADS
+    if ":" in which:
+        found = load_value(which)
+        values: Iterable[object] = found() if callable(found) else found
+        return tuple(values)
+    names = [part.strip().lower() for part in which.split(",") if part.strip()]
+    unknown = [name for name in names if name not in KINDS]
+    if unknown:
+        raise SpecError(f"--payloads: unknown type {unknown[0]!r}; known are {', '.join(KINDS)}, or pkg.module:values")
+    kinds = {KINDS[name] for name in names}
+    return tuple(value for value in DEFAULT_PAYLOADS if _is_made_of(value, kinds))
+
+
+def _is_made_of(value: object, kinds: set[type]) -> bool:
+    inner = [*value, *value.values()] if isinstance(value, dict) else value if isinstance(value, list) else []
+    return type(value) in kinds and all(_is_made_of(each, kinds) for each in inner)
 
 
 class Progress:
@@ -121,15 +197,19 @@ class Progress:
 
 def _show(report: Report, *, quiet: bool) -> None:
     print("\n")  # noqa: T201
-    for result in report.results:
-        if result.status in {Status.FAILED, Status.ERROR}:
-            print(result.message or result.case.title, end="\n\n")  # noqa: T201
+    for story in report.stories():
+        print(story, end="\n\n")  # noqa: T201
     for line in report.lines(every_case=not quiet):
         print(line)  # noqa: T201
 
 
 def _plan(arguments: argparse.Namespace, name: str, capabilities: str | None, seed: int) -> Plan:
     options = Options(
+        payloads=payloads_of(arguments.payloads),
+        make_payload=load_value(arguments.make_payload) if arguments.make_payload else default_payload,
+        unserializable=_unserializable(arguments.unserializable),
+        largest_payload=arguments.largest_payload,
+        crash_points=arguments.crash_points,
         max_write_bytes=arguments.max_write_bytes,
         uses_threads=arguments.uses_threads,
         many_ids=arguments.many_ids,
@@ -145,24 +225,35 @@ def _plan(arguments: argparse.Namespace, name: str, capabilities: str | None, se
         options=options,
         open_faults=load(arguments.faults) if arguments.faults else None,
         make_backdoor=load(arguments.backdoor) if arguments.backdoor else None,
+        make_elsewhere=None if arguments.elsewhere is None else partial(Elsewhere, arguments.elsewhere or name),
         only=arguments.only,
     )
+
+
+def _unserializable(name: str | None) -> object:
+    if name is None:
+        return NotSerializable()
+    return None if name.lower() == "none" else load_value(name)
 
 
 def _check(arguments: argparse.Namespace) -> int:
     seed = new_seed() if arguments.seed is None else arguments.seed
     reports = []
-    for name, capabilities, run in (
-        (arguments.journal, arguments.capabilities, run_journal),
-        (arguments.snapshot_store, arguments.snapshot_capabilities, run_snapshot_store),
-    ):
-        if name:
+    both = (
+        (arguments.journal, arguments.capabilities, run_journal, JournalCases),
+        (arguments.snapshot_store, arguments.snapshot_capabilities, run_snapshot_store, SnapshotStoreCases),
+    )
+    # A pattern need not match cases of both kinds; if it matches none at all, the first run says so.
+    only_one = not any(name and any(selected(spec, arguments.only)) for name, _, _, spec in both)
+    for name, capabilities, run, spec in both:
+        if name and (only_one or any(selected(spec, arguments.only))):
             plan = _plan(arguments, name, capabilities, seed)
             reports.append(run(plan, Progress(quiet=arguments.quiet)))
             _show(reports[-1], quiet=arguments.quiet)
     if arguments.report:
         write_json(reports, arguments.report)
-    level = Level[arguments.level.upper().replace("-", "_")]
+    required = arguments.level or ("none" if arguments.only else "core")
+    level = Level[required.upper().replace("-", "_")]
     codes = [report.exit_code(min(level, report.top_level)) for report in reports]
     return max(codes, key=lambda code: (code in {1, 2}, code))
 
@@ -171,7 +262,7 @@ def _list() -> None:
     for kind, spec in (("journal", JournalCases), ("snapshot store", SnapshotStoreCases)):
         print(f"{kind}: {len(cases_of(spec))} cases")  # noqa: T201
         for group, info in cases_of(spec).values():
-            print(f"  {group:<34} {', '.join(info.ids):<18} {info.title}")  # noqa: T201
+            print(f"  {group:<34} {', '.join(info.ids):<18}  {info.title}")  # noqa: T201
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -191,9 +282,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    code = main()
-    if any(not thread.daemon for thread in threading.enumerate() if thread is not threading.main_thread()):
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)  # a thread that the subject left behind must not keep the command from ending
-    sys.exit(code)
+    sys.exit(supervised(main))

@@ -19,6 +19,10 @@ class NotApplicable(Exception):  # noqa: N818 - not an error: the case does not 
     """The case needs something that this subject does not have."""
 
 
+class NotGiven(NotApplicable):
+    """The case needs an adapter that the subject does not give: what it would show is not shown."""
+
+
 class NotDeclared(NotApplicable):
     """The case needs a capability that the subject does not declare, or the other way round."""
 

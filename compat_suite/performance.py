@@ -12,10 +12,10 @@ from typing import Any
 
 import trio
 
-from .case import Promises, case
-from .pen import Pen, new_pen
-from .shelf import Shelf
-from .subject import JournalSubject, SnapshotSubject, Subject
+from .engine.case import Promises, case
+from .engine.subject import JournalSubject, SnapshotSubject, Subject
+from .journal.probe import JournalProbe, new_probe
+from .snapshots.probe import SnapshotProbe
 
 ON = ["performance"]
 ROUNDS = 10
@@ -70,30 +70,30 @@ class JournalPerformance(Promises):
         """F1. Events of 1, 10 and 100 ids, one write in flight per id: the time of a write."""
         async with subject.open() as journal:
             for ids in (1, 10, 100):
-                pens = [await new_pen(subject, journal, f"f1-{ids}-{index}") for index in range(ids)]
+                probes = [await new_probe(subject, journal, f"f1-{ids}-{index}") for index in range(ids)]
                 each = max(10, EVENTS // ids)
                 measurement = Measurement(subject, f"{ids} ids")
                 async with trio.open_nursery() as nursery:
-                    for pen in pens:
-                        nursery.start_soon(_write_one_by_one, pen, each, measurement.samples)
+                    for probe in probes:
+                        nursery.start_soon(_write_one_by_one, probe, each, measurement.samples)
                 measurement.done(ids * each)
-                for pen in pens:
-                    await pen.shows(range(1, each + 1))
+                for probe in probes:
+                    await probe.shows(range(1, each + 1))
 
     @case(needs=ON, limit=600.0)
     async def test_writing_batches_of_fifty(self, subject: JournalSubject) -> None:
         """F2. Atomic writes of 50 events of 1, 10 and 100 ids: the time of a write."""
         async with subject.open() as journal:
             for ids in (1, 10, 100):
-                pens = [await new_pen(subject, journal, f"f2-{ids}-{index}") for index in range(ids)]
+                probes = [await new_probe(subject, journal, f"f2-{ids}-{index}") for index in range(ids)]
                 batches = max(2, EVENTS // 50 * 5 // ids)
                 measurement = Measurement(subject, f"{ids} ids, batches of 50")
                 async with trio.open_nursery() as nursery:
-                    for pen in pens:
-                        nursery.start_soon(_write_batches, pen, batches, measurement.samples)
+                    for probe in probes:
+                        nursery.start_soon(_write_batches, probe, batches, measurement.samples)
                 measurement.done(ids * batches * 50)
-                for pen in pens:
-                    await pen.shows(range(1, 50 * batches + 1))
+                for probe in probes:
+                    await probe.shows(range(1, 50 * batches + 1))
 
     @case(needs=ON, limit=600.0)
     async def test_writing_without_waiting(self, subject: JournalSubject) -> None:
@@ -101,36 +101,36 @@ class JournalPerformance(Promises):
         async with subject.open() as journal:
             measurement = Measurement(subject, f"{EVENTS} waiting writers of one id")
             for round_number in range(3):
-                pen = await new_pen(subject, journal, f"f3-{round_number}")
-                await timed(measurement.samples, lambda pen=pen: _write_at_once(pen))  # type: ignore[misc]
-                await pen.shows(range(1, EVENTS + 1))
+                probe = await new_probe(subject, journal, f"f3-{round_number}")
+                await timed(measurement.samples, lambda probe=probe: _write_at_once(probe))  # type: ignore[misc]
+                await probe.shows(range(1, EVENTS + 1))
             measurement.done(3 * EVENTS)
 
     @case(needs=ON, limit=600.0)
     async def test_recovering(self, subject: JournalSubject) -> None:
         """F4. Claim and replay of 1, 4 and 50 ids at once, with 100 events each: the time of a recovery."""
         async with subject.open() as journal:
-            pens = [await new_pen(subject, journal, f"f4-{index}") for index in range(50)]
-            for pen in pens:
-                await pen.stored(*range(1, 101))
+            probes = [await new_probe(subject, journal, f"f4-{index}") for index in range(50)]
+            for probe in probes:
+                await probe.stored(*range(1, 101))
             for ids in (1, 4, 50):
                 measurement = Measurement(subject, f"{ids} recoveries at once")
                 for _ in range(ROUNDS):
                     async with trio.open_nursery() as nursery:
-                        for pen in pens[:ids]:
-                            nursery.start_soon(timed, measurement.samples, lambda pen=pen: _recover(pen))
+                        for probe in probes[:ids]:
+                            nursery.start_soon(timed, measurement.samples, lambda probe=probe: _recover(probe))
                 measurement.done(ROUNDS * ids)
 
     @case(needs=ON, limit=600.0)
     async def test_replaying_a_long_log(self, subject: JournalSubject) -> None:
         """F5. Replay of 10,000 events of one id, ten times: the time of a replay."""
         async with subject.open() as journal:
-            pen = await new_pen(subject, journal, "f5")
+            probe = await new_probe(subject, journal, "f5")
             for first in range(1, 10_001, 1_000):
-                await pen.stored(*range(first, first + 1_000))
+                await probe.stored(*range(first, first + 1_000))
             measurement = Measurement(subject, "replay of 10,000 events")
             for _ in range(ROUNDS):
-                await timed(measurement.samples, lambda: _count(pen, 10_000))
+                await timed(measurement.samples, lambda: _count(probe, 10_000))
             measurement.done(ROUNDS * 10_000)
 
 
@@ -146,45 +146,47 @@ class SnapshotPerformance(Promises):
             for size in (1_000, 10_000, 100_000, 1_000_000):
                 if size > subject.options.largest_payload:
                     continue
-                shelf = Shelf(subject, store, subject.id(f"f6-{size}"))
+                probe = SnapshotProbe(subject, store, subject.id(f"f6-{size}"))
                 saves = Measurement(subject, f"save of {size} bytes")
                 for number in range(1, 21):
-                    await timed(saves.samples, lambda number=number: shelf.save(number, "x" * size))  # type: ignore[misc] # noqa: B023
+                    await timed(saves.samples, lambda number=number: probe.save(number, "x" * size))  # type: ignore[misc] # noqa: B023
                 saves.done(20)
                 loads = Measurement(subject, f"load of {size} bytes")
                 for _ in range(20):
-                    await timed(loads.samples, lambda: shelf.gives(20))  # noqa: B023
+                    await timed(loads.samples, lambda: probe.gives(20))  # noqa: B023
                 loads.done(20)
 
 
-async def _write_one_by_one(pen: Pen, count: int, samples: list[float]) -> None:
+async def _write_one_by_one(probe: JournalProbe, count: int, samples: list[float]) -> None:
     for number in range(1, count + 1):
-        await timed(samples, lambda number=number: pen.stored(number))  # type: ignore[misc]
+        await timed(samples, lambda number=number: probe.stored(number))  # type: ignore[misc]
 
 
-async def _write_batches(pen: Pen, count: int, samples: list[float]) -> None:
+async def _write_batches(probe: JournalProbe, count: int, samples: list[float]) -> None:
     for first in range(1, 50 * count + 1, 50):
-        await timed(samples, lambda first=first: pen.stored(range(first, first + 50)))  # type: ignore[misc]
+        await timed(samples, lambda first=first: probe.stored(range(first, first + 50)))  # type: ignore[misc]
 
 
-async def _write_at_once(pen: Pen) -> None:
+async def _write_at_once(probe: JournalProbe) -> None:
     async with trio.open_nursery() as nursery:
         for number in range(1, EVENTS + 1):
-            await nursery.start(_started, pen, number)
+            await nursery.start(_started, probe, number)
 
 
-async def _started(pen: Pen, number: int, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+async def _started(
+    probe: JournalProbe, number: int, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+) -> None:
     task_status.started()
-    await pen.stored(number)
+    await probe.stored(number)
 
 
-async def _recover(pen: Pen) -> None:
-    successor, _ = await pen.next_writer()
+async def _recover(probe: JournalProbe) -> None:
+    successor, _ = await probe.next_writer()
     await _count(successor, 100)
 
 
-async def _count(pen: Pen, expected: int) -> None:
-    async with pen.journal.replay(pen.persistence_id) as channel:
+async def _count(probe: JournalProbe, expected: int) -> None:
+    async with probe.journal.replay(probe.persistence_id) as channel:
         last = 0
         async for event in channel:
             assert event.sequence_nr == last + 1

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from .collector import Collector
+    from .engine.collector import Collector
 
 _COLLECTOR: pytest.StashKey[Collector] = pytest.StashKey()
 
@@ -33,7 +33,7 @@ def _is_spec(item: pytest.Item) -> bool:
 
 def _collector(config: pytest.Config) -> Collector:
     if _COLLECTOR not in config.stash:
-        from .collector import Collector
+        from .engine.collector import Collector
 
         config.stash[_COLLECTOR] = Collector.from_options(config.option)
     return config.stash[_COLLECTOR]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import fnmatch
+import re
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import attrs
@@ -12,15 +13,16 @@ import trio
 
 from kafka_persist.abc import Capability
 
-from .adapters import Backdoor
+from .adapters import Backdoor, Elsewhere
 from .capabilities import JOURNAL, SNAPSHOT_STORE, parse_capabilities
-from .case import Case, cases_of
 from .catalogue import JournalCases, SnapshotStoreCases
+from .engine.case import Case, cases_of
+from .engine.execution import Blocked, alarm, crashed, grace, late
+from .engine.history import failure
+from .engine.report import GIVE_UP_AFTER, NOT_TRIED, Report, Result, Status
+from .engine.subject import JournalSubject, OpenFaults, OpenStore, Options, SnapshotSubject, Subject
+from .engine.supervision import LOGBOOK, watched
 from .errors import BrokenPromise, FactoryError, NotApplicable, NotDeclared, SpecError
-from .execution import Blocked, alarm, crashed, grace, late
-from .history import failure
-from .report import GIVE_UP_AFTER, Report, Result, Status
-from .subject import JournalSubject, OpenFaults, OpenStore, Options, SnapshotSubject, Subject
 
 
 @attrs.frozen(kw_only=True)
@@ -34,7 +36,8 @@ class Plan:
         options: see `Options`.
         open_faults: opens the faults adapter, if any.
         make_backdoor: makes the backdoor, if any.
-        only: a pattern for names or catalogue ids; None runs all.
+        make_elsewhere: tells how another process opens the store, if that is possible.
+        only: patterns for what ``--list`` prints: catalogue ids, titles, names, groups; None runs all.
         clock: makes the clock of each Trio run; None is the real one.
     """
 
@@ -44,7 +47,8 @@ class Plan:
     options: Options = attrs.field(factory=Options)
     open_faults: OpenFaults | None = None
     make_backdoor: Callable[[], Backdoor] | None = None
-    only: str | None = None
+    make_elsewhere: Callable[[], Elsewhere] | None = None
+    only: str | Sequence[str] | None = None
     clock: Callable[[], trio.abc.Clock] | None = None
 
 
@@ -68,13 +72,39 @@ def run_snapshot_store(plan: Plan, on_result: Callable[[Result], object] = lambd
     return _run(plan, "snapshot store", SnapshotSubject, SnapshotStoreCases, SNAPSHOT_STORE, on_result)
 
 
-def selected(spec: type, only: str | None) -> Iterator[tuple[str, Case]]:
-    """Return the cases of a spec with their groups, in the order of the catalogue."""
-    pattern = only if only is None or any(sign in only for sign in "*?[") else f"*{only}*"
+def selected(spec: type, only: str | Sequence[str] | None) -> Iterator[tuple[str, Case]]:
+    """Return the cases of a spec with their groups, in the order of the catalogue.
+
+    Args:
+        spec: holds the cases.
+        only: None for all; a pattern, several of them, or several in one text with commas. A pattern is a catalogue id, a title
+            or a part of it, a group, the method's name, any of them with ``*`` and ``?``, or a line of ``--list``.
+    """
+    patterns = (
+        None
+        if only is None
+        else [each for text in ([only] if isinstance(only, str) else only) for each in _split(text)]
+    )
     for group, info in cases_of(spec).values():
-        by_id = only is not None and any(fnmatch.fnmatch(one, only) for one in info.ids)
-        if pattern is None or by_id or fnmatch.fnmatch(info.name, pattern):
+        if patterns is None or any(_matches(pattern, group, info) for pattern in patterns):
             yield group, info
+
+
+def _split(text: str) -> list[str]:
+    columns = [part for part in re.split(r"\s{2,}", text.strip()) if part]
+    parts = columns[-1:] if len(columns) > 1 else text.split(",")  # the last column of a line of --list is the title
+    return [_plain(part) for part in parts if part.strip()]
+
+
+def _plain(text: str) -> str:
+    return text.strip().lower().replace("_", " ").removeprefix("test ")
+
+
+def _matches(pattern: str, group: str, info: Case) -> bool:
+    title, names = _plain(info.name), [one.lower() for one in info.ids] + [group.lower()]
+    if any(sign in pattern for sign in "*?["):
+        return any(fnmatch.fnmatchcase(name, pattern) for name in [*names, title])
+    return pattern in names or pattern in title
 
 
 def _run(
@@ -91,6 +121,8 @@ def _run(
     chosen = list(selected(spec, plan.only))
     if not chosen:
         raise SpecError(f"no case of a {kind} matches {plan.only!r}; --list shows all")
+    ran = {info.name for _group, info in chosen}
+    report.unselected = [info for _group, info in cases_of(spec).values() if info.name not in ran]
     errors = 0
     for group, info in chosen:
         subject = make_subject(
@@ -100,11 +132,18 @@ def _run(
             options=plan.options,
             open_faults=plan.open_faults,
             backdoor=plan.make_backdoor() if plan.make_backdoor else None,
+            elsewhere=plan.make_elsewhere() if plan.make_elsewhere else None,
         )
-        if errors >= GIVE_UP_AFTER:
-            result = Result(info, group, Status.ERROR, f"not tried: {errors} errors in a row before it")
+        known = next((book.known(kind, group, info) for book in LOGBOOK), None)
+        if known is not None:
+            result = known
+        elif errors >= GIVE_UP_AFTER:
+            result = Result(info, group, Status.ERROR, f"{NOT_TRIED}: {errors} errors in a row before it")
         else:
-            result = run_case(spec, subject, group, info, plan.clock)
+            with watched(kind, info.name):
+                result = run_case(spec, subject, group, info, plan.clock)
+            for book in LOGBOOK:
+                book.ended(kind, result)
         errors = errors + 1 if result.status is Status.ERROR else 0
         report.results.append(result)
         on_result(result)

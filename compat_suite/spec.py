@@ -11,12 +11,11 @@ import pytest
 
 from kafka_persist.abc import Capability, Journal, SnapshotStore
 
-from .adapters import Backdoor
+from .adapters import Backdoor, Elsewhere
 from .capabilities import JOURNAL, SNAPSHOT_STORE, parse_capabilities
-from .case import Case, cases_of
 from .catalogue import JournalCases, SnapshotStoreCases
-from .errors import SpecError
-from .subject import (
+from .engine.case import Case, cases_of
+from .engine.subject import (
     DEFAULT_PAYLOADS,
     JournalSubject,
     NotSerializable,
@@ -27,6 +26,7 @@ from .subject import (
     Subject,
     default_payload,
 )
+from .errors import SpecError
 
 OpenJournal = Callable[[], AbstractAsyncContextManager[Journal]]
 OpenSnapshotStore = Callable[[], AbstractAsyncContextManager[SnapshotStore]]
@@ -74,6 +74,7 @@ class _Spec:
         uses_threads: the store works in threads, which Trio's mock clock does not see.
         scale: factor on all deadlines of this subject.
         examples: how many examples a property case tries.
+        crash_points: how many lines of the store's code the crash cases kill it at, for each operation.
     """
 
     allowed_capabilities: ClassVar[frozenset[Capability]] = frozenset()
@@ -87,6 +88,7 @@ class _Spec:
     uses_threads: ClassVar[bool] = False
     scale: ClassVar[float] = 1.0
     examples: ClassVar[int] = 30
+    crash_points: ClassVar[int] = 40
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -112,6 +114,15 @@ class _Spec:
         """Override: a callable that opens a `Faults` adapter. Without it the fault cases do not run."""
         return None
 
+    @pytest.fixture
+    def elsewhere(self) -> Elsewhere | None:
+        """Override: how another process opens the store on the same data. Without it nothing is killed."""
+        return None
+
+    def are_independent(self, one: str, other: str) -> bool:
+        """Say whether two ids have nothing in common below; override it if ids share partitions, tables or files."""
+        return one != other
+
     def _options(self, settings: Mapping[str, float]) -> Options:
         return Options(
             payloads=self.payloads,
@@ -124,6 +135,8 @@ class _Spec:
             scale=self.scale * settings["scale"],
             seed=int(settings["seed"]),
             examples=self.examples,
+            crash_points=self.crash_points,
+            are_independent=self.are_independent,
             performance=bool(settings["performance"]),
         )
 
@@ -155,6 +168,7 @@ class JournalSpec(_Spec, JournalCases):
         open_journal: OpenStore,
         faults: OpenFaults | None,
         backdoor: Backdoor | None,
+        elsewhere: Elsewhere | None,
         compat_settings: Mapping[str, float],
     ) -> Subject[Any]:
         """What the cases see."""
@@ -165,6 +179,7 @@ class JournalSpec(_Spec, JournalCases):
             options=self._options(compat_settings),
             open_faults=faults,
             backdoor=backdoor,
+            elsewhere=elsewhere,
         )
 
 
@@ -188,6 +203,7 @@ class SnapshotStoreSpec(_Spec, SnapshotStoreCases):
         open_snapshot_store: OpenStore,
         faults: OpenFaults | None,
         backdoor: Backdoor | None,
+        elsewhere: Elsewhere | None,
         compat_settings: Mapping[str, float],
     ) -> Subject[Any]:
         """What the cases see."""
@@ -198,4 +214,5 @@ class SnapshotStoreSpec(_Spec, SnapshotStoreCases):
             options=self._options(compat_settings),
             open_faults=faults,
             backdoor=backdoor,
+            elsewhere=elsewhere,
         )

@@ -60,22 +60,37 @@ CREATE TABLE IF NOT EXISTS snapshots (
 
 
 def encode(value: object) -> str:
-    """Encode plain data as JSON, bytes as a tagged object."""
+    """Encode plain data as JSON; bytes become an object with the one key "$bytes"."""
     try:
-        return json.dumps(value, default=_tagged, allow_nan=False)
+        return json.dumps(_escaped(value), allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
         raise SerializationError(f"SQLite journal: {error}") from error
 
 
-def _tagged(value: object) -> object:
+def _escaped(value: object) -> object:
+    """Refuse what JSON would change, and keep a user's own "$bytes" apart from ours by one more "$"."""
     if isinstance(value, bytes):
         return {"$bytes": base64.b64encode(value).decode()}
+    if isinstance(value, list):
+        return [_escaped(item) for item in value]
+    if isinstance(value, dict):
+        if not all(isinstance(key, str) for key in value):
+            raise TypeError("the keys of a map must be texts")
+        return {f"${key}" if key.startswith("$") else key: _escaped(item) for key, item in value.items()}
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
     raise TypeError(f"{type(value).__name__} is not plain data")
 
 
 def decode(body: str) -> Any:
     """Decode what `encode` made."""
-    return json.loads(body, object_hook=lambda item: base64.b64decode(item["$bytes"]) if "$bytes" in item else item)
+    return json.loads(body, object_hook=_unescaped)
+
+
+def _unescaped(item: dict[str, Any]) -> object:
+    if "$bytes" in item:
+        return base64.b64decode(item["$bytes"])
+    return {key.removeprefix("$"): value for key, value in item.items()}
 
 
 def encode_event(event: PersistentRepr, stamp: int) -> str:
@@ -221,6 +236,7 @@ class SqliteJournal(Journal):
 
     async def write(self, writes: Sequence[AtomicWrite]) -> Sequence[Rejection | None]:
         stamp = now()
+        writes = tuple(writes)  # the caller may go on with its list while this call waits for its turn
         prepared = [_prepared(write, stamp) for write in writes]
 
         def work(connection: sqlite3.Connection) -> list[Rejection | WriterFenced | None]:
@@ -312,10 +328,10 @@ def _store(
 ) -> Rejection | WriterFenced | None:
     key = key_of(write.persistence_id)
     head = read_head(connection, key)
-    if head.writer != str(write.writer):
-        return WriterFenced(f"{printable(write.persistence_id)}: another writer holds the id; claim it first")
     if isinstance(bodies, Rejection):
         return bodies
+    if head.writer != str(write.writer):
+        return WriterFenced(f"{printable(write.persistence_id)}: another writer holds the id; claim it first")
     if stamp < head.stamp:  # the clock was set back
         bodies = [encode_event(event, head.stamp) for event in write.events]
     rows = [(key, event.sequence_nr, body) for event, body in zip(write.events, bodies, strict=True)]

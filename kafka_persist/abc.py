@@ -104,9 +104,16 @@ class Journal(abc.ABC):
 
         Each atomic write is stored all or not at all; the sequence of them is not atomic. Writes of one id become
         visible in the order given. When it returns, each stored event is in every later replay, until deleted.
-        A rejected write is certainly not stored and does not affect the others. A payload is encoded before the
-        call first yields: changing it afterwards does not change what is stored. An empty sequence gives an empty
-        result.
+        A rejected write is certainly not stored, does not affect the others and does not raise the highest sequence number:
+        its numbers may be used by the next write, or stay a hole. What can be rejected is a payload or metadata that cannot be
+        serialized, and what is too large. The sequence, the payloads and the metadata are taken as they are before the call
+        first yields: changing them afterwards does not change what is stored. An empty sequence gives an empty result.
+
+        Where several things are wrong, the first of these counts: a write that cannot be serialized is a `Rejection`, whoever
+        holds the id; a write of a fenced writer is `WriterFenced`, whatever its number; a used number (that of a write before
+        it in the same call included) is a `SequenceNrConflict` of the whole call, so that nothing of it is stored. Without
+        one, the call stores what can be stored, and if a writer was fenced it raises `WriterFenced`, whose
+        `results` have each write's own outcome.
 
         Raises:
             SequenceNrConflict: a write does not start above the highest sequence number of its id; nothing of the
@@ -118,8 +125,9 @@ class Journal(abc.ABC):
                 `WriteError.results` tells each write's own outcome.
             BrokerError: the backend did not answer; certainly nothing was stored.
 
-        Cancellation: before the hand-over to the backend it means "not stored". After it the call waits, shielded,
-        for the backend's answer (bounded by the store's configured delivery time) and returns it.
+        Cancellation: if `Cancelled` comes out, nothing of the call is stored, now or later, and the writer may go on; a
+        call that waits behind others leaves the queue. After the hand-over to the backend the call waits, shielded, for
+        the answer (bounded by the store's configured delivery time) and returns it or raises its error.
         """
 
     @abc.abstractmethod
@@ -133,10 +141,11 @@ class Journal(abc.ABC):
     ) -> AbstractAsyncContextManager[ReplayChannel]:
         """Open the id's events with ``from_sequence_nr <= n <= to_sequence_nr``, at most `max_events`, ascending.
 
-        Both bounds are inclusive; values below 1 mean 1. An empty interval, ``max_events=0`` and an unknown id give
-        no events. Every event that was stored before the call is included, unless deleted; of those stored
+        Both bounds are inclusive; a lower one below 1 means 1. An empty interval (an upper bound below 1), a `max_events` of 0
+        or below and an unknown id give no events. Every event that was stored before the call is included, unless deleted; of those stored
         meanwhile a prefix may be. Memory is bounded whatever the number of events. Any number of replays may run at
-        once; leaving the block early releases everything.
+        once; leaving the block early releases everything. A replay whose store is closed gives at most what it has read
+        ahead, and then raises `StoreClosed`, unless that was all. After an error it delivers nothing more.
 
         Raises (on entry or while receiving):
             StoredDataError: an event in range cannot be returned; no event after it is delivered.
@@ -154,7 +163,8 @@ class Journal(abc.ABC):
     async def delete_to(self, persistence_id: str, to_sequence_nr: int) -> None:
         """Delete the events up to and including `to_sequence_nr`, forever.
 
-        Clamped to the highest sequence number, so that it never hides a later write; it survives restarts and never
+        Clamped to the highest sequence number as of its turn among the calls of the id, so that it takes the writes that were
+        called before it and never hides a later one; it survives restarts and never
         lowers the highest sequence number. Idempotent; a smaller number than before, zero, a negative number and an
         unknown id change nothing and succeed.
 
@@ -213,7 +223,8 @@ class SnapshotStore(abc.ABC):
             WriteOutcomeUnknown: it may or may not be stored; saving again is safe.
             BrokerError: the backend did not answer; certainly not stored.
 
-        Cancellation: all or nothing; a half-written snapshot is never loaded.
+        Cancellation: all or nothing; a half-written snapshot is never loaded. If `Cancelled` comes out, the snapshot may be
+        there, but nothing is saved any more later: the next save of its number counts.
         """
 
     @abc.abstractmethod

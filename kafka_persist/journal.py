@@ -333,20 +333,20 @@ class TopicPerIdJournal(KafkaJournal):
         return None if known is None else known.chain.head.floor
 
     async def delete_to(self, persistence_id: str, to_sequence_nr: int) -> None:
-        """See `Journal.delete_to`.
+        """See `Journal.delete_to`; what is not published yet is published first.
 
-        Events that are not published yet are published first. The floor is a record of the chain and holds at once. Then
-        the log is cut, as far as whole records allow; if the broker refuses, the events stay hidden, with a warning.
+        The floor is a record of the chain and holds at once. If the broker refuses to cut the log there, a warning is logged.
         """
         self._check_open()
         with self._ids.using(check_persistence_id(persistence_id)) as idlog:
             async with idlog.turn():
                 chain = await self._look(idlog)
-                if to_sequence_nr <= chain.head.floor or not chain.head.highest:
-                    return
-            await self._publication.before_deleting(idlog, min(to_sequence_nr, chain.head.highest))
+                floor = min(to_sequence_nr, chain.head.highest)  # not what is written until the next turn
+            if floor <= chain.head.floor:
+                return
+            await self._publication.before_deleting(idlog, floor)
             async with idlog.turn():
-                cut = await delete_to(idlog, to_sequence_nr)
+                cut = await delete_to(idlog, floor)
             if cut is not None:
                 await self._cut(idlog, cut)
 

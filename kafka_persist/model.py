@@ -194,7 +194,7 @@ class AtomicWrite:
 
 @attrs.frozen
 class Rejection:
-    """Why one atomic write was certainly not stored; the entity may go on (its sequence numbers stay unused).
+    """Why one atomic write was certainly not stored; the entity may go on (it may use the sequence numbers again, or leave them out).
 
     Attributes:
         reason: one sentence with the figures (for "too large": the size and the limit, in bytes).

@@ -193,9 +193,11 @@ class IdLog(KnownLog):
 
     # --- writes --------------------------------------------------------------------------------------------------
 
-    def enqueue(self, items: Sequence[Item]) -> None:
+    def enqueue(self, items: Sequence[Item], *, first: bool = False) -> None:
         """Take writes; they go out at once if the log is free, else merged with what waits."""
         self._queue.extend(items)
+        if first:  # the call owns the turn: what waits was called later
+            self._queue.rotate(len(items))
         if not self._busy:
             self._pump()
 

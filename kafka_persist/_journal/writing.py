@@ -56,7 +56,7 @@ class Writing:
     async def _write(self, batch: Batch) -> None:
         """Hand the writes over as soon as there is room, and wait for their results."""
         strangers = _strangers(batch.items)
-        hand_over = partial(self._hand_over, batch)
+        hand_over = partial(self._hand_over, batch, strangers)
         if not await self.gate.enter(batch.size, batch.send_by, _nothing if strangers else hand_over):
             raise batch.too_late(batch.items[0].idlog.chain.persistence_id)
         try:
@@ -77,8 +77,8 @@ class Writing:
         if not batch.entered:
             raise batch.too_late(strangers[0].chain.persistence_id)
 
-    def _hand_over(self, batch: Batch) -> None:
-        """Give the writes to their ids' logs, all or (a wrong sequence number) none."""
+    def _hand_over(self, batch: Batch, owned: Sequence[IdLog]) -> None:
+        """Give the writes to their ids' logs, all or (a wrong sequence number) none; `owned` are those whose turn it has."""
         self.check_open()
         if trio.current_time() > batch.send_by:
             raise batch.too_late(batch.items[0].idlog.chain.persistence_id)
@@ -96,7 +96,7 @@ class Writing:
                     item.settle(refusal)
         batch.entered = True
         for idlog, items in accepted:
-            idlog.enqueue(items)
+            idlog.enqueue(items, first=idlog in owned)  # a claim that was called later must not come in between
 
 
 def _strangers(items: Iterable[Item]) -> list[IdLog]:

@@ -6,12 +6,13 @@ other places, with the tools to kill them.
 
 import pytest
 
-from compat_suite import Capability, JournalSpec, SnapshotStoreSpec
+from compat_suite import Capability, Elsewhere, JournalSpec, SnapshotStoreSpec
 from compat_suite.capabilities import JOURNAL, SNAPSHOT_STORE
-from kafka_persist import JournalConfig, SnapshotStoreConfig, open_journal, open_snapshot_store
+from compat_suite.kafka_backdoor import KafkaBackdoor
+from compat_suite.kafka_faults import open_kafka_faults
+from kafka_persist import JournalConfig, SnapshotStoreConfig
 
-from .kafka_backdoor import KafkaBackdoor, serializer
-from .kafka_faults import open_kafka_faults
+from .subjects import open_kafka_journal, open_kafka_snapshot_store
 
 pytestmark = pytest.mark.broker
 
@@ -23,6 +24,7 @@ class OnABroker:
     largest_payload = LIMIT - 4_096
     many_ids = 200
     examples = 10
+    crash_points = 5
     scale = 3.0
 
     @pytest.fixture
@@ -49,7 +51,11 @@ class KafkaJournal(OnABroker, JournalSpec):
 
     @pytest.fixture
     def open_journal(self, journal_config):
-        return lambda: open_journal(journal_config, serializer=serializer())
+        return lambda: open_kafka_journal(journal_config)
+
+    @pytest.fixture
+    def elsewhere(self, journal_config):
+        return Elsewhere("tests.compat.subjects:open_kafka_journal", (journal_config,))
 
 
 class KafkaSnapshotStore(OnABroker, SnapshotStoreSpec):
@@ -58,7 +64,11 @@ class KafkaSnapshotStore(OnABroker, SnapshotStoreSpec):
 
     @pytest.fixture
     def open_snapshot_store(self, snapshot_config):
-        return lambda: open_snapshot_store(snapshot_config)
+        return lambda: open_kafka_snapshot_store(snapshot_config)
+
+    @pytest.fixture
+    def elsewhere(self, snapshot_config):
+        return Elsewhere("tests.compat.subjects:open_kafka_snapshot_store", (snapshot_config,))
 
 
 class OnZooKeeper:

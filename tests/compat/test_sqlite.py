@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from compat_suite import Backdoor, JournalSpec, SnapshotStoreSpec
+from compat_suite import Backdoor, Elsewhere, JournalSpec, SnapshotStoreSpec
 from compat_suite.capabilities import JOURNAL, SNAPSHOT_STORE
 from kafka_persist.abc import Capability
 
@@ -49,12 +49,20 @@ class TestSqliteJournal(InAFile, JournalSpec):
     capabilities = JOURNAL
 
     @pytest.fixture
+    def elsewhere(self, path):
+        return Elsewhere("sqlite_journal:open_sqlite_journal", (path,))
+
+    @pytest.fixture
     def open_journal(self, path):
         return lambda: sqlite_journal.open_sqlite_journal(path)
 
 
 class TestSqliteSnapshotStore(InAFile, SnapshotStoreSpec):
     capabilities = SNAPSHOT_STORE - {Capability.SNAPSHOT_FALLBACK}
+
+    @pytest.fixture
+    def elsewhere(self, path):
+        return Elsewhere("sqlite_snapshots:open_sqlite_snapshot_store", (path,))
 
     @pytest.fixture
     def open_snapshot_store(self, path):

@@ -1,6 +1,9 @@
 """Factories, good and bad, for the tests of the suite itself."""
 
 import contextlib
+import faulthandler
+import os
+import signal
 import threading
 import time
 from contextlib import asynccontextmanager
@@ -13,6 +16,7 @@ from kafka_persist.memory import MemoryBackend, open_memory_journal, open_memory
 BACKEND = MemoryBackend()
 
 NOT_CALLABLE = 5
+PAYLOADS = ("a", 1)
 
 
 def good_journal():
@@ -115,6 +119,35 @@ async def forgets_deletes():
 
         async def delete_to(persistence_id, to_sequence_nr):
             await trio.lowlevel.checkpoint()
+
+        journal.delete_to = delete_to
+        yield journal
+
+
+@asynccontextmanager
+async def exits_on_entry():
+    raise SystemExit(4)
+    yield
+
+
+def die():
+    faulthandler.disable()
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+@asynccontextmanager
+async def dies_on_entry():
+    die()
+    yield
+
+
+@asynccontextmanager
+async def dies_in_a_delete():
+    async with good_journal() as journal:
+
+        async def delete_to(persistence_id, to_sequence_nr):
+            await trio.lowlevel.checkpoint()
+            die()
 
         journal.delete_to = delete_to
         yield journal

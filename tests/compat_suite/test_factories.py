@@ -5,10 +5,10 @@ import time
 import pytest
 
 from compat_suite.__main__ import load
+from compat_suite.engine.report import Status
+from compat_suite.engine.subject import Options
 from compat_suite.errors import FactoryError
-from compat_suite.report import Status
 from compat_suite.runner import Plan, run_journal
-from compat_suite.subject import Options
 from tests.compat_suite import subjects
 
 QUICK = Options(scale=0.03)

@@ -2,7 +2,6 @@
 
 from contextlib import asynccontextmanager
 
-import attrs
 import trio
 
 from compat_suite.capabilities import JOURNAL
@@ -13,7 +12,7 @@ from kafka_persist.errors import (
     WriteOutcomeUnknown,
 )
 from kafka_persist.memory import MemoryBackend, open_memory_journal
-from kafka_persist.model import AtomicWrite, Rejection
+from kafka_persist.model import Rejection
 
 from .registry import mutant
 
@@ -68,67 +67,11 @@ class LostIsRejected(FaultsMutant):
             return Rejection(str(error))
 
 
-@faults_mutant("after a lost answer the writer goes on", "test_a_writer_with_an_unknown_outcome_is_finished")
-class WriterGoesOn(FaultsMutant):
-    class journal(_UnknownIs):  # noqa: N801 - takes the place of the adapter's attribute
-        async def answer(self, write, error):
-            self._finished.clear()
-            raise error
-
-
 @faults_mutant("an unknown outcome has no results", "test_an_unknown_outcome_tells_the_result_of_each_write")
 class NoResultsInError(FaultsMutant):
     class journal(_UnknownIs):  # noqa: N801 - takes the place of the adapter's attribute
         async def answer(self, write, error):
             raise WriteOutcomeUnknown(str(error))
-
-
-@faults_mutant("a lost write is sent again and stored twice", "test_a_retry_that_may_have_landed_is_not_stored_twice")
-class SentTwice(FaultsMutant):
-    class journal(_UnknownIs):  # noqa: N801 - takes the place of the adapter's attribute
-        async def answer(self, write, error):
-            last = write.events[-1]
-            again = [attrs.evolve(last, sequence_nr=last.sequence_nr + 1)]
-            await self._inner.write([AtomicWrite(again)])
-
-
-@faults_mutant("late writes get in behind a claim", "test_a_write_that_lands_behind_a_claim_is_never_visible")
-class LateGetsIn(FaultsMutant):
-    class journal(FaultyJournal):  # noqa: N801 - takes the place of the adapter's attribute
-        async def _write(self, write):
-            name = write.persistence_id
-            if self._network.delay_next:
-                self._network.delay_next = False
-
-                async def late():
-                    highest = await self._inner.claim(name, write.writer)
-                    if write.first_sequence_nr > highest:
-                        await self._inner.write([write])
-
-                self._network.delayed.append(late)
-                self._finished.add((name, write.writer))
-                raise WriteOutcomeUnknown("late")
-            return await super()._write(write)
-
-
-@faults_mutant("what landed late disappears again", "test_a_write_that_lands_before_a_claim_counts")
-class LateDisappears(FaultsMutant):
-    class journal(FaultyJournal):  # noqa: N801 - takes the place of the adapter's attribute
-        async def claim(self, persistence_id, writer):
-            highest = await super().claim(persistence_id, writer)
-            return highest + 1 if self._finished else highest
-
-
-@faults_mutant("a lost atomic write is stored in part", "test_an_unknown_atomic_write_is_whole_or_absent")
-class LostInPart(FaultsMutant):
-    class journal(FaultyJournal):  # noqa: N801 - takes the place of the adapter's attribute
-        async def _write(self, write):
-            if (self._network.lose_next or self._network.delay_next) and len(write.events) > 1:
-                self._network.lose_next = self._network.delay_next = False
-                await self._inner.write([AtomicWrite(write.events[:20])])
-                self._finished.add((write.persistence_id, write.writer))
-                raise WriteOutcomeUnknown("lost")
-            return await super()._write(write)
 
 
 class _DownNetwork(Network):
@@ -166,17 +109,6 @@ class BreaksOffSilently(FaultsMutant):
                 if request.__name__ == "receive":
                     raise trio.EndOfChannel from None
                 raise
-
-
-@faults_mutant("a write waits for ever for a slow backend", "test_a_slow_backend_meets_the_deadline")
-class WaitsForEver(FaultsMutant):
-    class network_class(Network):  # noqa: N801 - takes the place of the adapter's attribute
-        async def store(self, persistence_id, request):
-            self.delivery_time, was = 1e6, self.delivery_time
-            try:
-                return await super().store(persistence_id, request)
-            finally:
-                self.delivery_time = was
 
 
 @faults_mutant("reads ignore their caller's deadline", "test_a_read_ends_when_its_caller_gives_up")

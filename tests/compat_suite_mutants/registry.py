@@ -3,10 +3,10 @@
 import attrs
 import trio.testing
 
-from compat_suite.case import cases_of
 from compat_suite.catalogue import JournalCases, SnapshotStoreCases
+from compat_suite.engine.case import cases_of
+from compat_suite.engine.subject import JournalSubject, Options, SnapshotSubject
 from compat_suite.runner import run_case
-from compat_suite.subject import JournalSubject, Options, SnapshotSubject
 
 from .small_journal import Disk, SmallBackdoor
 

@@ -167,10 +167,10 @@ class SmallJournal(Journal):
 
     def store(self, write, events):
         log = self.log(write.persistence_id)
-        if self.is_fenced(log, write):
-            return WriterFenced("fenced")
         if isinstance(events, Rejection):
             return events
+        if self.is_fenced(log, write):
+            return WriterFenced("fenced")
         self.append(log, [self.stamped(event) for event in events])
         return None
 
@@ -213,13 +213,13 @@ class SmallJournal(Journal):
 
     def select(self, log, low, high, limit):
         found = [event for event in log.events if self.in_range(event.sequence_nr, low, high)]
-        return [event for event in found if event.sequence_nr > log.floor][:limit]
+        return [event for event in found if event.sequence_nr > log.floor][: None if limit is None else max(0, limit)]
 
     def give(self, event, name):
         """Decode one event."""
         if event.payload == "\x00damaged":
             raise CorruptRecord(f"{name} #{event.sequence_nr} does not decode")
-        return attrs.evolve(event, payload=copy.deepcopy(event.payload))
+        return attrs.evolve(event, payload=copy.deepcopy(event.payload), metadata=copy.deepcopy(event.metadata))
 
     def highest(self, log):
         return log.highest

@@ -90,7 +90,7 @@ class SmallSnapshots(SnapshotStore):
             raise SerializationError("no metadata")
 
     def kept(self, metadata):
-        return metadata
+        return attrs.evolve(metadata, metadata=copy.deepcopy(metadata.metadata))
 
     def copied(self, snapshot):
         return copy.deepcopy(snapshot)
@@ -115,7 +115,7 @@ class SmallSnapshots(SnapshotStore):
         ranked = sorted(found, key=self.rank, reverse=True)
         for metadata, snapshot in ranked:
             if snapshot != "\x00damaged":
-                return SelectedSnapshot(metadata, snapshot)
+                return SelectedSnapshot(copy.deepcopy(metadata), copy.deepcopy(snapshot))
             if not self.can(Capability.SNAPSHOT_FALLBACK):
                 break
         return self.unreadable() if ranked else None

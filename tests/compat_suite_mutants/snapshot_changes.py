@@ -11,21 +11,6 @@ from .small_snapshots import SmallSnapshots, lacking
 # --- save ---
 
 
-@snapshots_mutant("of a burst the first save wins", "test_in_a_burst_the_last_save_wins")
-class FirstOfBurst(SmallSnapshots):
-    def put(self, metadata, snapshot):
-        entry = self.of(metadata.persistence_id).get(metadata.sequence_nr)
-        if entry and entry[0].timestamp > self.now() - 1000:  # wide: the mutant must not depend on the machine
-            return entry[0]
-        return super().put(metadata, snapshot)
-
-
-@snapshots_mutant("booleans come back as numbers", "test_values_of_every_declared_type_come_back")
-class SnapshotBooleansLost(SmallSnapshots):
-    def copied(self, snapshot):
-        return int(snapshot) if isinstance(snapshot, bool) else super().copied(snapshot)
-
-
 @snapshots_mutant("the caller's object is kept", "test_later_changes_do_not_reach_the_store")
 class SnapshotShared(SmallSnapshots):
     def copied(self, snapshot):
@@ -47,15 +32,6 @@ class SnapshotMetadataSilentlyDropped(SmallSnapshots):
 
     def put(self, metadata, snapshot):
         return super().put(attrs.evolve(metadata, metadata=None), snapshot)
-
-
-@snapshots_mutant("a failed save deletes the older snapshot", "test_an_unserializable_snapshot_is_an_error")
-class FailedSaveDeletes(SmallSnapshots):
-    def check(self, metadata, snapshot):
-        older = dict(self.of(metadata.persistence_id))
-        self.of(metadata.persistence_id).clear()
-        super().check(metadata, snapshot)
-        self.of(metadata.persistence_id).update(older)
 
 
 @snapshots_mutant("saves at once overwrite each other", "test_saves_at_once_are_all_there")
@@ -86,12 +62,6 @@ class DeleteWithTimeDoesNothing(SmallSnapshots):
             super().remove(metadata)
 
 
-@snapshots_mutant("the timestamp of a delete is ignored", "test_another_timestamp_deletes_nothing")
-class DeleteIgnoresTime(SmallSnapshots):
-    def remove(self, metadata):
-        super().remove(attrs.evolve(metadata, timestamp=0))
-
-
 @snapshots_mutant(
     "criteria delete the newest match only", "test_matching_snapshots_are_deleted", "test_everything_can_be_deleted"
 )
@@ -100,18 +70,3 @@ class DeletesNewestOnly(SmallSnapshots):
         numbers = [n for n, entry in self.of(name).items() if criteria.matches(entry[0])]
         if numbers:
             del self.of(name)[max(numbers)]
-
-
-@snapshots_mutant(
-    "the lower timestamp bound is ignored by delete", "test_the_lower_timestamp_bound_saves_older_snapshots"
-)
-class LowerTimeIgnoredOnDelete(SmallSnapshots):
-    def matches_for_delete(self, criteria, metadata):
-        return super().matches_for_delete(attrs.evolve(criteria, min_timestamp=0), metadata)
-
-
-@snapshots_mutant("an empty interval deletes everything", "test_an_empty_interval_deletes_nothing")
-class EmptyIntervalDeletesAll(SmallSnapshots):
-    def matches_for_delete(self, criteria, metadata):
-        crossed = criteria.min_sequence_nr > criteria.max_sequence_nr or criteria.min_timestamp > criteria.max_timestamp
-        return crossed or super().matches_for_delete(criteria, metadata)

@@ -29,35 +29,6 @@ class SnapshotsFlushOnClose(SmallSnapshots):
         self.real.logs.update(self.disk.logs)
 
 
-@snapshots_mutant("a restart applies old deletes to later saves", "test_saves_after_deletes_survive_a_restart")
-class OldDeletesApplied(SmallSnapshots):
-    def remove_matching(self, name, criteria):
-        super().remove_matching(name, criteria)
-        self.disk.notes.setdefault(name, []).append(criteria)
-
-    async def start(self):
-        for name, deletes in self.disk.notes.items():
-            for criteria in deletes:
-                super().remove_matching(name, criteria)
-
-
-@snapshots_mutant(
-    "a restart brings the first save of a number back", "test_replaced_snapshots_stay_replaced_after_a_restart"
-)
-class FirstSaveComesBack(SmallSnapshots):
-    def put(self, metadata, snapshot):
-        saved = super().put(metadata, snapshot)
-        entry = self.of(metadata.persistence_id)[metadata.sequence_nr]
-        self.disk.notes.setdefault((metadata.persistence_id, metadata.sequence_nr), entry)
-        return saved
-
-    def stop(self):
-        super().stop()
-        for (name, number), entry in self.disk.notes.items():
-            if number in self.disk.logs.get(name, {}):
-                self.disk.logs[name][number] = entry
-
-
 @snapshots_mutant("after a restart the state is empty", "test_without_durability_nothing_is_half_there")
 class HalfASnapshot(SmallSnapshots):
     declared = lacking(Capability.DURABLE)
@@ -80,16 +51,6 @@ class SnapshotsNoCheckpoint(SmallSnapshots):
         pass
 
 
-@snapshots_mutant("a cancelled save leaves half of it", "test_a_save_that_is_cancelled_is_whole_or_absent")
-class CancelledSaveHalf(SmallSnapshots):
-    async def save(self, metadata, snapshot):
-        await self.begin()
-        saved = self.put(metadata, snapshot[: len(snapshot) // 2] if isinstance(snapshot, str) else snapshot)
-        await trio.lowlevel.checkpoint()
-        self.put(metadata, snapshot)
-        return saved
-
-
 @snapshots_mutant("a cancelled load breaks the store", "test_a_load_that_is_cancelled_leaves_the_store_usable")
 class CancelledLoadBreaks(SmallSnapshots):
     async def load(self, persistence_id, criteria=SmallSnapshots.load.__defaults__[0]):
@@ -110,7 +71,7 @@ class CancelledDeleteOnce(SmallSnapshots):
         self.disk.notes[persistence_id] = False
 
 
-@snapshots_mutant("a thread is left behind", "test_leaving_the_block_ends_threads_and_sockets")
+@snapshots_mutant("a thread is left behind", "test_leaving_the_block_ends_threads_and_descriptors")
 class SnapshotThreadLeft(SmallSnapshots):
     async def start(self):
         leave_a_thread()
@@ -129,12 +90,6 @@ class SnapshotWrapsErrors(SmallSnapshots):
     async def opened(cls, disk):
         async with trio.open_nursery(), super().opened(disk) as store:
             yield store
-
-
-@snapshots_mutant("illegal ids are accepted", "test_illegal_ids_are_refused")
-class SnapshotIllegalIdsAccepted(SmallSnapshots):
-    def check_id(self, name):
-        pass
 
 
 # --- faults ---

@@ -92,3 +92,17 @@ def test_prompts_in_pages_answer_as_shown(page):
     examples = doctest.DocTestParser().get_doctest(text, {}, page.name, str(page), 0)
     result = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(examples)
     assert result.failed == 0
+
+
+def test_the_code_of_the_journal_guide_is_that_of_the_examples():
+    """The page shows code, not references to it; it must be the code that the suite checks."""
+    guide = (ROOT / "docs" / "write-your-own-journal.md").read_text(encoding="utf-8")
+    sources = [
+        ROOT / "examples/sqlite_journal.py",
+        ROOT / "examples/sqlite_snapshots.py",
+        ROOT / "tests/compat/test_sqlite.py",
+    ]
+    lines = {line.strip() for source in sources for line in source.read_text(encoding="utf-8").splitlines()}
+    blocks = re.findall(r"^```python\n(.*?)^```", guide, re.DOTALL | re.MULTILINE)
+    assert len(blocks) > 8
+    assert [line for block in blocks for line in block.splitlines() if line.strip() not in lines] == []

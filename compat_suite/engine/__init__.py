@@ -1,0 +1,8 @@
+"""How cases are collected, run and reported; knows nothing about any single promise.
+
+* `case`: what a case is. `subject`: the store under test, as cases see it.
+* `collector` (under pytest), `execution` (one case: deadline, watchdog, leaks), `generated` (property cases).
+* `expect`, `history`, `recording`: comparisons, and the story that a broken promise tells.
+* `crash`: another process on the same data, and its death. `resources`: what a store holds, by name.
+* `report`, `seeds`: what came out, and how to get it again.
+"""

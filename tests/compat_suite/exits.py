@@ -1,0 +1,3 @@
+"""A module that ends the program where it is imported."""
+
+raise SystemExit(3)
