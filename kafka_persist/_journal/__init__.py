@@ -8,5 +8,5 @@
 * `changes`: what needs a log for itself: claim, deletion, the published mark.
 * `reading`, `replay`: judged stretches of a log, and a bounded stream of events, read ahead by a task.
 * `listing`: the ids of a journal.
-* `registry`: the ids that are known here, with a bound, and never one in use; `bookmark`: a place in a log as bytes.
+* `registry`: the ids that are known here, with a bound, and never one in use; `kept`: what is left of those that were forgotten; `bookmark`: a place in a log as bytes.
 """

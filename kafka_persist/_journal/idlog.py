@@ -29,13 +29,14 @@ import attrs
 import trio
 
 from .._core import chain as rule
-from .._core.chain import Chain, Head, Verdict
-from .._core.envelope import Claimant, Envelope, encode_envelope, join_entries
+from .._core.chain import Verdict
+from .._core.envelope import Envelope, encode_envelope, join_entries
 from ..driver import Ack, Fate, Log
 from ..errors import PersistenceError, StoredDataError, WriteOutcomeUnknown, WriterFenced, printable
 from ..limits import entries_room
 from ..model import Rejection
 from .batch import Item, Result
+from .kept import Kept
 from .known import KnownLog, Sent, Tools, as_broker_error
 
 CLOSED_TOO_EARLY = "the journal was closed before the outcome was known"
@@ -48,38 +49,6 @@ class Settling(Protocol):
     def settled(self) -> bool:
         """Nothing of it would be lost if it were forgotten."""
         ...
-
-
-@attrs.frozen(eq=False)
-class Kept:
-    """What is remembered of a log that is forgotten otherwise: all that a later use need not read again.
-
-    Attributes:
-        chain: the head, and how far the log was judged.
-        fresh: nothing has been read yet.
-        failure: why the current writer is finished.
-        holder: who claimed.
-        hint: a head that a snapshot remembers.
-        mark: the same, found in the log.
-        followed: where the last replay ended.
-        published: up to where events are in their topics.
-        last_timestamp: the clock.
-    """
-
-    chain: Chain
-    fresh: bool
-    failure: str
-    holder: tuple[int, Claimant] | None
-    hint: Head | None
-    mark: Head | None
-    followed: Head | None
-    published: int
-    last_timestamp: int
-
-    @property
-    def unsaved(self) -> bool:
-        """More events are published than the log says."""
-        return self.published > self.chain.head.published
 
 
 @attrs.define(eq=False)

@@ -1,7 +1,7 @@
 """The id logs that this process knows, with a bound.
 
 Whoever uses a log takes it and gives it back; one that is in use, or that has something under way, is never forgotten.
-Beyond the bound the longest unused ones shrink to what they know (`idlog.Kept`): the next use goes on from there and
+Beyond the bound the longest unused ones shrink to what they know (`kept.Kept`): the next use goes on from there and
 reads nothing a second time. Of those, too, only so many are kept.
 
 Forgetting everything about an id is safe: its log is read again from the start. Who may write is decided there.
@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from .idlog import IdLog, Kept
+from .idlog import IdLog
+from .kept import Kept
 
 MIN_KEPT: Final = 10_000
 KEPT_FOR_EACH: Final = 4
