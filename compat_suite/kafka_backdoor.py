@@ -27,7 +27,7 @@ from kafka_persist.serialization import Serializer, default_serializer
 from .adapters import Backdoor
 
 LIMITS: Final = Limits(max_bytes=MAX_RECORD_BYTES, max_depth=34)
-NUMBER, NAME, VERSION, DATA = 1, 3, 4, 5
+NUMBER, NAME, VERSION, DATA = 0, 2, 3, 4
 
 
 @attrs.frozen
