@@ -162,7 +162,7 @@ def payloads_of(which: str | None) -> tuple[object, ...]:
     if which is None:
         return DEFAULT_PAYLOADS
     if ":" in which:
-        found = load_value(which)
+        found: Any = load_value(which)
         values: Iterable[object] = found() if callable(found) else found
         return tuple(values)
     names = [part.strip().lower() for part in which.split(",") if part.strip()]

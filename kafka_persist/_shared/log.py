@@ -195,7 +195,7 @@ class SharedLog(IdLog):
             self.pending.add(item.persistence_id, item.last)
         self.enqueue(items)
 
-    def _belong_together(self, one: Item, other: Item) -> bool:  # noqa: ARG002 - all of a log's writes do
+    def _belong_together(self, one: Item, other: Item) -> bool:
         return True
 
     def _dropped(self, item: Item) -> None:
