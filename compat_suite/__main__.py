@@ -8,7 +8,7 @@ import importlib
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from .adapters import Elsewhere
 from .capabilities import JOURNAL, SNAPSHOT_STORE, Level
@@ -163,7 +163,7 @@ def payloads_of(which: str | None) -> tuple[object, ...]:
         return DEFAULT_PAYLOADS
     if ":" in which:
         found: Any = load_value(which)
-        values: Iterable[object] = found() if callable(found) else found
+        values: Iterable[object] = cast("Any", found() if callable(found) else found)
         return tuple(values)
     names = [part.strip().lower() for part in which.split(",") if part.strip()]
     unknown = [name for name in names if name not in KINDS]
