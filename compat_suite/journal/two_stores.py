@@ -41,7 +41,7 @@ class TwoStoreCases(Promises):
 
     @case(requires=[*DURABLE, Capability.FENCING], limit=20.0)
     async def test_writers_change_between_two_stores(self, subject: JournalSubject) -> None:
-        """C4, X1. Claims go to and fro between two stores; each finds the highest number and fences the other writer.
+        """C4, X1. Claims move back and forth between two stores; each finds the highest number and fences the other writer.
 
         Why: an id that moves between two processes comes back to one that remembers it.
         """
