@@ -189,13 +189,15 @@ class Replayer:
         return broken.about(start.persistence_id, self._source.log.topic)
 
     async def _read_all(self, send: trio.MemorySendChannel[Sequence[PersistentRepr]]) -> None:
-        for attempt in range(CUTS_WHILE_READING):
-            floor = self._floor
+        attempts = 0
+        while True:
+            floor, low = self._floor, self._low
             try:
                 await self._read(send)
                 break
             except JournalHeadLost as error:
-                if attempt + 1 == CUTS_WHILE_READING:
+                attempts = 1 if self._low > low else attempts + 1  # whoever gets on may begin anew as often as need be
+                if attempts == CUTS_WHILE_READING:
                     raise
                 # Before the word "lost" the floor is looked at again, as it is now: a deletion may have raised it, and
                 # cut the log, since this replay was opened.

@@ -93,6 +93,10 @@ class RealStage(Stage):
     def servers(self):
         return {"bootstrap_servers": self.bootstrap}
 
+    def config(self, **changes) -> JournalConfig:
+        """A real broker on a busy machine may take seconds for its answer; no case here waits for a stall to come."""
+        return super().config(**{"recovery_stall_timeout": 20.0, **changes})
+
     def open(self, config):
         return open_driver(config)
 

@@ -12,7 +12,7 @@ from kafka_persist._core.event_format import event_prefix, event_value
 from kafka_persist.journal import open_journal_on
 from kafka_persist_testkit.sim import open_sim_broker, open_sim_kafka
 
-EVENT = event_value(event_prefix("order-1"), encode([0, 1, 5, "", 0, "placed"]))
+EVENT = event_value(event_prefix("order-1"), encode([1, 5, "", 0, "placed"]))
 
 
 @pytest.mark.parametrize("partition", [0, 3])
