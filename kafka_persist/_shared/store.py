@@ -213,7 +213,12 @@ class SharedJournal(KafkaJournal):
 
     async def highest_sequence_nr(self, persistence_id: str) -> int:
         """See `Journal.highest_sequence_nr`; creates no topic and takes nothing over."""
-        return (await self._known(persistence_id)).index.table.state(persistence_id).highest
+        log = self._shard(persistence_id).log
+        epoch, there = log.chain.head.epoch, log.reserved_of(persistence_id)
+        owned = log.owned
+        highest = (await self._known(persistence_id)).index.table.state(persistence_id).highest
+        # Of this process's writes only those count that were called before.
+        return min(highest, there) if owned and log.owned and log.chain.head.epoch == epoch else highest
 
     def replay(
         self,
@@ -287,17 +292,24 @@ class SharedJournal(KafkaJournal):
 
     async def delete_to(self, persistence_id: str, to_sequence_nr: int) -> None:
         """See `Journal.delete_to`; takes over the id's log if this process does not own it."""
-        log = await self._known(persistence_id)
+        self._check_open()
+        shard = self._shard(persistence_id)
+        log = shard.log
+        epoch, there = log.chain.head.epoch, log.reserved_of(persistence_id)
         for attempt in range(LOST_LOGS):
-            state = log.index.table.state(persistence_id)
-            if to_sequence_nr <= state.floor or not state.highest:
+            await shard.know()
+            if not log.owned or log.chain.head.epoch != epoch or log.fresh:  # what others wrote was there, too
+                there = log.reserved_of(persistence_id)
+            to = min(to_sequence_nr, there)  # a write that is called later is not deleted
+            if to <= log.index.table.state(persistence_id).floor:
                 return
-            await self._shard(persistence_id).own()
-            batch = self._encoder.deletion(log, persistence_id, to_sequence_nr)
+            await shard.own()
+            batch = self._encoder.deletion(log, persistence_id, to)
             await self._run(batch)
             if not isinstance(batch.results[0], WriterFenced) or attempt + 1 == LOST_LOGS:
                 batch.answer()
                 return
+            epoch = -1
 
     # --- publishing ----------------------------------------------------------------------------------------------
 
