@@ -5,6 +5,7 @@ python plain_consumer.py BOOTSTRAP_SERVERS TOPIC
 
 from __future__ import annotations
 
+import struct
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -12,6 +13,8 @@ from typing import Any
 import cbor2
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 
+# kind, author, writer, epoch, prev_author, floor, position, prev_offset, first, last, published
+HEADER = struct.Struct(">B16s16sq16sqqqqqq")
 KINDS = {0: "claim", 1: "events", 2: "delete"}
 
 
@@ -41,13 +44,13 @@ def read_topic(bootstrap_servers: str, topic: str) -> Iterator[tuple[int, bytes]
 
 def describe(offset: int, value: bytes) -> str:
     """One line for one record. docs/record-format.md has the fields, and the rule which records count."""
-    _, _, kind, _, writer, epoch, _, _, [[_, _, _, floor, published]], packed = cbor2.loads(value)
-    entries = cbor2.loads(packed) if packed else []
+    _, _, header, _, entries = cbor2.loads(value)
+    kind, _, writer, epoch, _, floor, _, _, _, _, published = HEADER.unpack(header)
     match KINDS[kind]:
         case "claim":
             told = f"the writer takes over, epoch {epoch}"
         case "events":
-            told = ", ".join(f"#{nr} {name} {fields(data)}" for _, nr, _, name, _, data, *_ in entries)
+            told = ", ".join(f"#{nr} {name} {fields(data)}" for nr, _, name, _, data, *_ in entries)
         case _:
             told = f"published to user-defined topics up to #{published}, {f'deleted up to #{floor}' if floor else 'nothing deleted'}"
     return f"offset {offset:>3}  {KINDS[kind]:<6}  writer {writer.hex()[:8]}  {told}"

@@ -84,13 +84,18 @@ class Encoder:
         return None
 
 
-def check_numbers(idlog: IdLog, items: Iterable[Item]) -> None:
+def check_numbers(idlog: IdLog, items: Iterable[Item], *, first: bool = False) -> None:
     """Refuse numbers that are used already.
+
+    Args:
+        idlog: where the items go.
+        items: of one call.
+        first: they go before all that waits, which was called later.
 
     Raises:
         SequenceNrConflict: with the number that would be next.
     """
-    highest = idlog.reserved
+    highest = idlog.chain.head.highest if first else idlog.reserved
     for item in items:
         if item.first <= highest:
             raise SequenceNrConflict(

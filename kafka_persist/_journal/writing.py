@@ -89,7 +89,7 @@ class Writing:
         for idlog, items in groups.items():
             refusal = idlog.refusal(items[0].writer)
             if refusal is None:
-                check_numbers(idlog, items)
+                check_numbers(idlog, items, first=idlog in owned)
                 accepted.append((idlog, items))
             else:
                 for item in items:

@@ -129,14 +129,14 @@ class MemoryJournal(Journal):
             highest[write.persistence_id] = write.last_sequence_nr
 
     def _store(self, write: AtomicWrite, encoded: list[EncodedValue] | Rejection) -> WriteResult:
+        if isinstance(encoded, Rejection):
+            return encoded
         log = self._backend.log(write.persistence_id)
         if write.writer != log.writer:
             return WriterFenced(
                 f"{printable(write.persistence_id)}: writer {write.writer} does not hold the id "
                 f"({'nobody does' if log.writer is None else 'another writer claimed it'}); claim it first"
             )
-        if isinstance(encoded, Rejection):
-            return encoded
         pairs = zip(write.events, encoded, strict=True)
         log.append([StoredEvent(self._stamped(event, log), value) for event, value in pairs])
         return None
