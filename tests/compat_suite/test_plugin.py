@@ -78,7 +78,8 @@ def test_a_bad_factory_is_an_error(run):
 def test_a_bad_factory_is_given_up_after_three_errors(run):
     source = GOOD.replace("subjects.good_journal", "subjects.hangs_on_entry") + "        scale = 0.03\n"
     ended = run(source, "-k", "window")
-    assert "not tried: 3 errors in a row" in ended.stdout
+    assert "not tried after 3 errors in a row" in ended.stdout
+    assert ended.returncode == 1
 
 
 def test_an_unknown_capability_fails_at_collection_with_the_nearest_one(run):
