@@ -197,9 +197,8 @@ class ResourceCases(Promises):
                     async for _ in channel:
                         count += 1
                         if count % 10 == 0:
-                            await (
-                                trio.lowlevel.checkpoint()
-                            )  # a step of its own: what the reader does is not the store's
+                            # A step of its own: what the reader does is not the store's.
+                            await trio.lowlevel.checkpoint()
             finally:
                 trio.lowlevel.remove_instrument(longest)
             expect(count, EVENTS, "the number of replayed events")

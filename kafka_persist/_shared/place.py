@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from ..driver import Log
-
 _MASK: Final = 0xFFFFFFFF
 _M: Final = 0x5BD1E995
 _SEED: Final = 0x9747B28C
@@ -28,11 +26,6 @@ def murmur2(data: bytes) -> int:
 def partition_of(persistence_id: str, partitions: int) -> int:
     """The partition that holds an id."""
     return (murmur2(persistence_id.encode()) & 0x7FFFFFFF) % partitions
-
-
-def log_of(topic: str, partition: int) -> Log:
-    """One of the shared logs."""
-    return Log(topic, partition)
 
 
 def log_name(partition: int, partitions: int) -> str:

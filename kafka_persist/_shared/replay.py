@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 
 import trio
 
@@ -14,17 +15,25 @@ from ..model import PersistentRepr
 from ..serialization import Serializer
 from .log import SharedLog
 
-RUNS_AT_A_TIME = 64
-
 
 class IndexReplay(trio.abc.ReceiveChannel[PersistentRepr]):
     """The receiving end of a replay."""
 
-    def __init__(self, log: SharedLog, persistence_id: str, window: Window, serializer: Serializer) -> None:
+    def __init__(
+        self,
+        log: SharedLog,
+        persistence_id: str,
+        window: Window,
+        serializer: Serializer,
+        check_open: Callable[[], None],
+    ) -> None:
         self._log = log
         self._id = persistence_id
-        self._low, self._high, self._left = window.low, window.high, window.limit
+        self._bounds = window.low, window.high
+        self._left = window.limit
+        self._runs = log.index.runs(persistence_id, window.low, window.high)
         self._serializer = serializer
+        self._check_open = check_open
         self._buffer: deque[PersistentRepr] = deque()
         self._in_a_row = 0
         self._closed = False
@@ -35,7 +44,7 @@ class IndexReplay(trio.abc.ReceiveChannel[PersistentRepr]):
 
         Raises:
             trio.EndOfChannel: there are no more.
-            StoreClosed: the replay's block has ended.
+            StoreClosed: the replay's block, or the journal, has ended.
             StoredDataError: the next event cannot be given back.
         """
         await trio.lowlevel.checkpoint()
@@ -57,45 +66,36 @@ class IndexReplay(trio.abc.ReceiveChannel[PersistentRepr]):
     def _next(self) -> PersistentRepr:
         if self._closed:
             raise StoreClosed("this replay is closed; receive inside its `async with` block")
+        self._check_open()
         if not self._buffer:
             self._fill()
         return self._buffer.popleft()
 
     def _fill(self) -> None:
-        if self._failure is not None:
-            raise self._failure from self._failure.__cause__
-        if self._low > self._high or self._left == 0:
-            raise trio.EndOfChannel
+        """Decode about a piece; an error is kept until what came before it was handed out."""
+        enough = PIECE if self._left is None else min(PIECE, self._left)
         found: list[PersistentRepr] = []
-        runs = self._log.index.table.runs(self._id, self._low, RUNS_AT_A_TIME)
-        for run in runs:
-            if run.first > self._high or len(found) >= PIECE:
-                break
-            try:
+        try:
+            while self._failure is None and len(found) < enough and (run := next(self._runs, None)) is not None:
                 self._decode(run, found)
-            except PersistenceError as error:
-                self._failure = error.about(self._id, self._log.log.topic, run.offset)
-                break
-            self._low = run.last + 1
-        else:
-            if len(runs) < RUNS_AT_A_TIME:
-                self._low = self._high + 1
-        if runs and runs[0].first > self._high:
-            self._low = self._high + 1
+        except PersistenceError as error:
+            self._failure = error.about(self._id, self._log.log.topic)
         if self._left is not None:
             found = found[: self._left]
             self._left -= len(found)
         self._buffer.extend(found)
         if not found:
-            self._fill()
+            if self._failure is not None:
+                raise self._failure from self._failure.__cause__
+            raise trio.EndOfChannel
 
     def _decode(self, run: StoredRun, found: list[PersistentRepr]) -> None:
-        of, window = (self._id, run.first, run.last, writer_of(run.writer)), (self._low, self._high)
-        if not plain_events(run.entries, 0, of, self._serializer, window, found):
+        of = self._id, run.first, run.last, writer_of(run.writer)
+        if not plain_events(run.entries, 0, of, self._serializer, self._bounds, found):
             where = f"{self._log.log}@{run.offset}"
             entries = read_entries(run.entries, 0, where)
             of_raw = (self._id, run.first, run.last, run.writer)
-            found += make_events(entries, of_raw, self._serializer, where, *window)
+            found += make_events(entries, of_raw, self._serializer, where, *self._bounds)
 
     async def aclose(self) -> None:
         """Close; idempotent."""

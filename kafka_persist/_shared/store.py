@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Final
 from uuid import UUID
@@ -17,11 +17,12 @@ from .._journal.deadlines import Deadlines
 from .._journal.gate import Gate
 from .._journal.interface import CAPABILITIES, KafkaJournal
 from .._journal.known import Tools
+from .._journal.listing import listed
 from .._journal.replay import Window
 from .._lifecycle import Background
 from ..abc import Capability, ReplayChannel
 from ..config import JournalConfig
-from ..driver import Driver, TopicSpec
+from ..driver import Driver, Log, TopicSpec
 from ..errors import (
     PersistenceError,
     SequenceNrConflict,
@@ -36,7 +37,7 @@ from ..publishing import PendingReport, PublishingStatistics
 from ..serialization import Serializer
 from .encoding import SharedEncoder
 from .log import SharedItem, SharedLog
-from .place import log_name, log_of, partition_of
+from .place import log_name, partition_of
 from .replay import IndexReplay
 from .shard import Shard
 
@@ -94,7 +95,7 @@ class SharedJournal(KafkaJournal):
         per_log = max(1, self._config.max_cached_ids // partitions)
         name, directory = log_name(partition, partitions), self._config.shared.directory
         index = Index(open_table(directory, partition, f"{topic}: {name}") if directory else MemoryTable())
-        log = SharedLog(name, log_of(topic, partition), self._tools, index, per_log)
+        log = SharedLog(name, Log(topic, partition), self._tools, index, per_log)
         return Shard(log, self._driver, self._tools.spawn, self._ensure_topic)
 
     def _shard(self, persistence_id: str) -> Shard:
@@ -239,49 +240,26 @@ class SharedJournal(KafkaJournal):
         state = log.index.table.state(persistence_id)
         limit = None if window.limit is None else max(0, window.limit)
         window = Window(low=max(window.low, state.floor + 1), high=min(window.high, state.highest), limit=limit)
-        channel = IndexReplay(log, persistence_id, window, self._serializer)
+        channel = IndexReplay(log, persistence_id, window, self._serializer, self._check_open)
         try:
             yield channel
         finally:
             channel.close()
 
-    @asynccontextmanager
-    async def persistence_ids(self) -> AsyncIterator[trio.abc.ReceiveChannel[str]]:
+    def persistence_ids(self) -> AbstractAsyncContextManager[trio.abc.ReceiveChannel[str]]:
         """See `Journal.persistence_ids`; reads every log to its end."""
         self._check_open()
-        send, receive = trio.open_memory_channel[str](IDS_AT_A_TIME)
-        failures: list[PersistenceError] = []
-        ended, scope = trio.Event(), trio.CancelScope()
+        return listed(self._list, self._tools.spawn)
 
-        async def list_all() -> None:
-            try:
-                with scope, send:
-                    await self._list(send)
-            except PersistenceError as error:
-                failures.append(error)
-            except trio.BrokenResourceError:
-                pass  # the receiver left
-            finally:
-                ended.set()
-
-        if not self._tools.spawn(list_all):
-            raise StoreClosed("the journal is closed")
-        try:
-            yield _IdChannel(receive, failures)
-        finally:
-            scope.cancel(reason="the list was left")
-            receive.close()
-            with trio.CancelScope(shield=True):  # bounded: it was cancelled
-                await ended.wait()
-
-    async def _list(self, send: trio.MemorySendChannel[str]) -> None:
+    async def _list(self, found: Callable[[str], Awaitable[None]]) -> Mapping[str, PersistenceError]:
         for shard in self._shards:
             await shard.know()
             last = ""
-            while found := shard.log.index.table.ids(last, IDS_AT_A_TIME):
-                for persistence_id in found:
-                    await send.send(persistence_id)
-                last = found[-1]
+            while names := shard.log.index.table.ids(last, IDS_AT_A_TIME):
+                for persistence_id in names:
+                    await found(persistence_id)
+                last = names[-1]
+        return {}
 
     # --- deleting ------------------------------------------------------------------------------------------------
 
@@ -336,35 +314,6 @@ class SharedJournal(KafkaJournal):
     def _check_open(self) -> None:
         if self._closed:
             raise StoreClosed("this journal is closed; use it inside its `async with open_journal(...)` block")
-
-
-class _IdChannel(trio.abc.ReceiveChannel[str]):
-    """The receiving end of a list of ids."""
-
-    def __init__(self, ids: trio.MemoryReceiveChannel[str], failures: list[PersistenceError]) -> None:
-        self._ids = ids
-        self._failures = failures
-
-    async def receive(self) -> str:
-        """Return the next id.
-
-        Raises:
-            trio.EndOfChannel: there are no more.
-            StoreClosed: the list's block has ended.
-            PersistenceError: a log cannot be read.
-        """
-        try:
-            return await self._ids.receive()
-        except trio.EndOfChannel:
-            if self._failures:
-                raise self._failures[0] from self._failures[0].__cause__
-            raise
-        except trio.ClosedResourceError:
-            raise StoreClosed("this list is closed; receive inside its `async with` block") from None
-
-    async def aclose(self) -> None:
-        """Close; idempotent."""
-        await self._ids.aclose()
 
 
 def _items_of(batch: Batch) -> list[SharedItem]:

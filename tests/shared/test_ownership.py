@@ -13,6 +13,7 @@ from kafka_persist import (
     ForeignEvent,
     IndexUnusable,
     JournalTruncated,
+    StoreClosed,
     TopicSettingsRefused,
     WriteOutcomeUnknown,
     WriterFenced,
@@ -135,6 +136,17 @@ async def test_an_unknown_outcome_is_decided_by_the_next_claim(autojump_clock):
         assert two.highest == 0
         await two.write("e")
         assert await replayed(await world.journal(), "one") == ["a", "b", "d"]
+
+
+async def test_a_replay_of_a_journal_that_was_closed_does_not_look_complete(autojump_clock):
+    async with open_world() as world:
+        journal = await world.journal()
+        await (await Writer(journal, "one").claim()).write("a", "b")
+        async with journal.replay("one") as events:
+            assert (await events.receive()).payload == "a"
+            await journal.close()
+            with pytest.raises(StoreClosed):
+                await events.receive()
 
 
 async def test_deletions_hide_events_at_once_for_everybody(autojump_clock):
