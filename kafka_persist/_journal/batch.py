@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import attrs
 import trio
 
+from .._waiter import Waiter
 from ..errors import PersistenceError, WriteError, WriteNotSent, WriteOutcomeUnknown, WriterFenced, printable
 from ..model import Rejection
 
@@ -35,7 +36,7 @@ class Batch:
         seconds: how long the call may take.
     """
 
-    __slots__ = ("_ids", "_logs", "_pending", "_seconds", "_task", "deadline", "entered", "items", "results", "size")
+    __slots__ = ("_ids", "_logs", "_pending", "_seconds", "_waiter", "deadline", "entered", "items", "results", "size")
 
     def __init__(self, count: int, ids: Registry | None, seconds: float) -> None:
         self.results: list[Result] = [None] * count
@@ -49,7 +50,7 @@ class Batch:
         self._ids = ids
         self._logs: dict[str, IdLog] = {}
         self._pending = 0
-        self._task: trio.lowlevel.Task | None = None
+        self._waiter = Waiter()
 
     def log_of(self, persistence_id: str) -> IdLog:
         """The id's log, the same one for the whole call."""
@@ -99,9 +100,8 @@ class Batch:
         """Note one result; the last one wakes the waiting task."""
         self.results[index] = result
         self._pending -= 1
-        if self._pending == 0 and self._task is not None:
-            task, self._task = self._task, None
-            trio.lowlevel.reschedule(task)
+        if self._pending == 0:
+            self._waiter.wake()
 
     async def wait(self) -> None:
         """Wait until all are settled.
@@ -112,15 +112,13 @@ class Batch:
         if self._pending == 0:
             await trio.lowlevel.cancel_shielded_checkpoint()
             return
-        self._task = trio.lowlevel.current_task()
-        await trio.lowlevel.wait_task_rescheduled(self._abort)
+        await self._waiter.wait(self._abort)
 
     def _abort(self, _raise_cancel: Any) -> trio.lowlevel.Abort:
         if any(item.handed_over for item in self.items):
             return trio.lowlevel.Abort.FAILED
         for item in self.items:
             item.withdrawn = True
-        self._task = None
         return trio.lowlevel.Abort.SUCCEEDED
 
     def answer(self) -> Sequence[Rejection | None]:

@@ -18,6 +18,7 @@ from .._core import chain as rule
 from .._core.chain import Chain, Head, Verdict
 from .._core.cut import survived_cut
 from .._core.envelope import Claimant, Envelope, Kind, decode_claimant, encode_envelope
+from .._waiter import Waiter
 from ..driver import Ack, Driver, Fate, Log, OffsetGone
 from ..errors import (
     BrokerError,
@@ -184,14 +185,14 @@ class KnownLog:
     async def _submit_and_wait(self, sent: Sent) -> Ack:
         """Hand a record over and wait, shielded, for its report (bounded by the delivery timeout)."""
         await trio.lowlevel.checkpoint_if_cancelled()
-        task, acks = trio.lowlevel.current_task(), list[Ack]()
+        waiter, acks = Waiter(), list[Ack]()
 
         def on_ack(ack: Ack) -> None:
             acks.append(ack)
-            trio.lowlevel.reschedule(task)
+            waiter.wake()
 
         self.tools.driver.submit(self.log, sent.key, encode_envelope(sent.envelope), on_ack)
-        await trio.lowlevel.wait_task_rescheduled(lambda _: trio.lowlevel.Abort.FAILED)
+        await waiter.wait()
         return acks[0]
 
     async def landed(self, sent: Sent, ack: Ack) -> int | None:

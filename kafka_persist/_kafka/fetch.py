@@ -27,6 +27,7 @@ import attrs
 import trio
 from confluent_kafka import OFFSET_END, KafkaError, Message
 
+from .._waiter import Waiter
 from ..driver import SHORT_LOG_PATIENCE, Log, LogRange, OffsetGone, Record
 from ..errors import CorruptRecord, PersistenceError
 from .errors import MISSING, OUT_OF_RANGE, UNREACHABLE, broker_error, describe
@@ -97,7 +98,7 @@ class Fetch:
     _hole: int = -1
     _holes_left: int = HOLES
     _bad: int = 0
-    _task: trio.lowlevel.Task | None = None
+    _waiter: Waiter = attrs.field(factory=Waiter)
 
     def __attrs_post_init__(self) -> None:
         if self.start is not None and self.start >= 0:
@@ -290,16 +291,9 @@ class Fetch:
     def finish(self) -> None:
         """It is done: wake the task that waits for it."""
         self.done = True
-        task, self._task = self._task, None
-        if task is not None:
-            trio.lowlevel.reschedule(task)
+        self._waiter.wake()
 
     async def wait_done(self, seconds: float) -> None:
         """Wait until it is done, at most `seconds`."""
         with trio.move_on_after(seconds):
-            self._task = trio.lowlevel.current_task()
-            await trio.lowlevel.wait_task_rescheduled(self._withdraw)
-
-    def _withdraw(self, _raise_cancel: object) -> trio.lowlevel.Abort:
-        self._task = None
-        return trio.lowlevel.Abort.SUCCEEDED
+            await self._waiter.wait(lambda _: trio.lowlevel.Abort.SUCCEEDED)

@@ -40,6 +40,7 @@ from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, 
 
 from ..driver import Log
 from ..errors import PersistenceError
+from .assignment import Assignment, as_partitions
 from .closing import close_client
 from .errors import UNREACHABLE, broker_error, describe, error_in, translated
 from .leaving import leave_group
@@ -94,12 +95,9 @@ class EventReader:
         self._limiter = trio.CapacityLimiter(LOOKUPS)
         self._waiting: Waiting | None = None
         self._start = OFFSET_BEGINNING if start == "earliest" else OFFSET_END
-        self._owned: dict[Log, int] = {}
-        self._placed: set[Log] = set()
-        self._unplaced = trio.Event()
-        self._assignments = 0
+        self._assignment = Assignment()
+        self._unplaced, self._in_vain = trio.Event(), False
         self._progress = Positions(lambda offsets: self._consumer.commit(offsets=list(offsets)))
-        self._paused: set[Log] = set()
         self._failure: Exception | None = None
         self._group = self._joined = self._closing = False
 
@@ -107,7 +105,7 @@ class EventReader:
 
     def owns(self, event: RawEvent) -> bool:
         """Whether the record's partition has stayed here since it was fetched."""
-        return self._owned.get(event.log) == event.assignment
+        return self._assignment.number_of(event.log) == event.assignment
 
     def finish(self, event: RawEvent) -> None:
         """The program is done with this record and with all before it in its partition."""
@@ -117,7 +115,7 @@ class EventReader:
     @property
     def partitions(self) -> Sequence[Log]:
         """What is read here now."""
-        return [log for log in self._owned if log in self._placed]
+        return self._assignment.placed
 
     @property
     def ends_reached(self) -> Mapping[Log, int]:
@@ -132,8 +130,7 @@ class EventReader:
     def assign(self, positions: Mapping[Log, int]) -> None:
         """Read these partitions from these offsets on, in no group."""
         self._take(positions)
-        self._placed.update(positions)
-        self._paused.clear()
+        self._assignment.place(positions, named=positions)
         self._consumer.assign([TopicPartition(log.topic, log.partition, at) for log, at in positions.items()])
 
     # --- looking up ----------------------------------------------------------------------------------------------
@@ -200,7 +197,7 @@ class EventReader:
             self._waiting = wait_on(self._consumer, "consumer")
         with translated("reading user-defined topics"):
             messages = await self._waiting.poll(self._consume, seconds)
-        if len(self._placed) < len(self._owned):
+        if self._assignment.unplaced:
             self._unplaced.set()
         return messages
 
@@ -216,8 +213,9 @@ class EventReader:
             self._note_error(log, error, offset)
             return None
         assert offset is not None
+        self._assignment.touched(log)
         self._progress.fetched(log, offset)
-        return RawEvent(log, offset, message.key(), message.value(), self._owned.get(log, -1))
+        return RawEvent(log, offset, message.key(), message.value(), self._assignment.number_of(log))
 
     def _note_error(self, log: Log, error: KafkaError, offset: int | None) -> None:
         """A message without a record.
@@ -229,47 +227,43 @@ class EventReader:
             assert offset is not None
             self._progress.end_reached(log, offset)
         elif error.code() == KafkaError._MAX_POLL_EXCEEDED:  # the member joins again by itself
-            _log.warning(
-                "the event loop stood still for too long, and the group took the partitions: %s", describe(error)
-            )
+            _log.warning("the event loop stood still too long, the group took the partitions: %s", describe(error))
         elif error.code() in UNREACHABLE or error.retriable():
             _log.debug("reading %s: %s", log, describe(error))
+        elif error.code() == KafkaError._AUTO_OFFSET_RESET and self._assignment.is_untouched(log):
+            self._place_again(log, error)
         else:
             raise broker_error(error, f"reading {log}")
 
+    def _place_again(self, log: Log, error: KafkaError) -> None:
+        """A broker that had just started could not say where the log begins or ends. Nothing is gone: nothing was read yet."""
+        _log.debug("asked again where %s begins or ends: %s", log, describe(error))
+        self._assignment.displace(log)
+        self._in_vain = True
+        with translated(f"reading {log}"):
+            self._consumer.incremental_unassign(as_partitions([log]))
+
     def _pause(self, *, paused: bool) -> None:
         """Stop fetching, also from partitions that came later, or go on."""
-        change = self._placed - self._paused if paused else self._paused
-        if not change:
-            return
-        partitions = [TopicPartition(log.topic, log.partition) for log in change]
         if paused:
-            self._consumer.pause(partitions)
-            self._paused |= change
-        else:
-            self._consumer.resume(partitions)
-            self._paused = set()
+            if change := self._assignment.to_pause():
+                self._consumer.pause(as_partitions(change))
+        elif change := self._assignment.to_resume():
+            self._consumer.resume(as_partitions(change))
 
     # --- partitions come and go ----------------------------------------------------------------------------------
 
     def _take(self, logs: Iterable[Log]) -> None:
-        self._assignments += 1
+        self._assignment.take(logs := list(logs))
         for log in logs:
             self._progress.begin(log)
-            self._owned[log] = self._assignments
 
-    def _give(self, partitions: Iterable[TopicPartition]) -> list[TopicPartition]:
+    def _give(self, given: Iterable[TopicPartition]) -> list[TopicPartition]:
         """Forget the partitions; return those that the client reads."""
-        placed: list[TopicPartition] = []
-        for each in partitions:
-            log = Log(each.topic, each.partition)
-            if log in self._placed:
-                placed.append(TopicPartition(log.topic, log.partition))
+        logs = [Log(each.topic, each.partition) for each in given]
+        for log in logs:
             self._progress.begin(log)
-            self._owned.pop(log, None)
-            self._placed.discard(log)
-            self._paused.discard(log)
-        return placed
+        return as_partitions(self._assignment.give(logs))
 
     @contextmanager
     def _kept(self) -> Iterator[None]:
@@ -310,12 +304,17 @@ class EventReader:
         while True:
             await self._unplaced.wait()
             self._unplaced = trio.Event()
-            wanted = {log: number for log, number in self._owned.copy().items() if log not in self._placed}
+            if self._in_vain:
+                self._in_vain = False
+                await trio.sleep(PAUSE_SECONDS)
+            wanted = self._assignment.unplaced
             if not wanted:
                 continue
             try:
                 positions = await self.look_up(partial(self._committed, list(wanted)))
-                self._begin({log: at for log, at in positions.items() if self._owned.get(log) == wanted[log]})
+                self._begin(
+                    {log: at for log, at in positions.items() if self._assignment.number_of(log) == wanted[log]}
+                )
             except PersistenceError as error:
                 if not error.retriable:
                     self._fail(error)
@@ -342,7 +341,8 @@ class EventReader:
         with translated("beginning to read user-defined topics"):
             self._consumer.incremental_assign(begin)
             self._consumer.resume(begin)  # a pause may have outlasted an earlier assignment
-        self._placed.update(positions)
+        named = [log for log, position in positions.items() if position is not None]
+        self._assignment.place(positions, named=named)
 
     def _answered(self, error: KafkaError | None, partitions: Iterable[TopicPartition]) -> None:
         with self._kept():

@@ -14,6 +14,7 @@ import attrs
 import trio
 
 from .._lifecycle import Background
+from .._waiter import Waiter
 from ..errors import StoreClosed, WriteNotSent, WriteOutcomeUnknown
 
 P = ParamSpec("P")
@@ -26,7 +27,7 @@ class Job(Generic[T]):
     def __init__(self) -> None:
         self.final = False
         self.ended = trio.Event()
-        self._caller = trio.lowlevel.current_task()
+        self._waiter = Waiter()
         self._scope = trio.CancelScope()
         self._values: list[T] = []
         self._error: Exception | None = None
@@ -50,7 +51,7 @@ class Job(Generic[T]):
             self._error = error
         finally:
             self.ended.set()
-            trio.lowlevel.reschedule(self._caller)
+            self._waiter.wake()
 
     def abort(self, _raise_cancel: object = None) -> trio.lowlevel.Abort:
         """End the task, unless it is beyond its point of no return."""
@@ -64,7 +65,7 @@ class Job(Generic[T]):
         Raises:
             WriteOutcomeUnknown, StoreClosed: the store was closed meanwhile.
         """
-        await trio.lowlevel.wait_task_rescheduled(self.abort)
+        await self._waiter.wait(self.abort)
         if self._error is not None:
             raise self._error
         if self._values:

@@ -27,7 +27,10 @@ HOMES = {
 # From the bottom to the top; a module imports from its own layer and from those above it in this list.
 LAYERS = (
     ("contract", ("errors", "model", "abc", "limits")),
-    ("parts", ("_core", "_structuring", "serialization", "naming", "_config", "config", "_lifecycle", "driver")),
+    (
+        "parts",
+        ("_core", "_structuring", "serialization", "naming", "_config", "config", "_lifecycle", "_waiter", "driver"),
+    ),
     (
         "stores",
         (
