@@ -21,6 +21,8 @@ Layout: TypeAlias = Literal["topic-per-id", "shared"]
 """Which logs hold the ids."""
 
 LAYOUTS: Final = ("topic-per-id", "shared")
+LEAST_RATIO: Final = 1.25
+MOST_RATIO: Final = 1000.0
 MODES: Final = ("at-least-once", "exactly-once", "fire-and-forget")
 DEFAULT_MAPPER: Final = "kafka_persist.publishing:DefaultEventTopicMapper"
 EMPTY_MAPPER: Final = "kafka_persist.publishing:EmptyEventTopicMapper"
@@ -138,6 +140,14 @@ class TopicsConfig:
     settings: Mapping[str, str] = attrs.field(factory=Settings, converter=_settings, validator=_topic_settings)
 
 
+def _cleaning_ratio(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+    number = not isinstance(value, bool) and isinstance(value, int | float)
+    if not number or not (value == 0 or LEAST_RATIO <= value <= MOST_RATIO):
+        raise wrong(
+            instance, attribute.name, f"must be 0 (never) or from {LEAST_RATIO} to {MOST_RATIO:g}, not {shown(value)}"
+        )
+
+
 @attrs.frozen(kw_only=True)
 class SharedConfig:
     """The shared layout: a fixed number of logs holds all ids.
@@ -147,11 +157,16 @@ class SharedConfig:
         partitions: how many logs. An id's log follows from it, so it is fixed when the topic is created.
         directory: where this process keeps its index (needs the extra ``shared``); "" keeps it in memory, and reads the logs
             from their start each time. Each process has its own; deleting it is always safe.
+        cleaning_ratio: how many times larger than what is not deleted a log may become before its owner cleans it; at least
+            1.25. 0: never.
+        cleaning_least_bytes: a log below this size is left alone.
     """
 
     topic: str = attrs.field(default="journal", validator=[topic_prefix, _not_empty])
     partitions: int = attrs.field(default=16, validator=whole(1, 10_000))
     directory: str = attrs.field(default="", validator=attrs.validators.instance_of(str))
+    cleaning_ratio: float = attrs.field(default=2.0, validator=_cleaning_ratio)
+    cleaning_least_bytes: int = attrs.field(default=64 * 1024 * 1024, validator=whole(0, MAX_SIZE_SETTING))
 
 
 @attrs.frozen(kw_only=True)

@@ -1,10 +1,11 @@
 """The index of a shared log: its ids and their runs, as a fold of the records that count. Pure; where it is kept is a `Table`'s.
 
 `Index.take` is told each record that counts, in order, and gives the same whether a reader began at the log's first
-record or where the log was cut: a run whose numbers were used already was *carried* over a cut, and replaces itself.
+record or where the log was cut: a run that was *carried* over a cut replaces itself.
 
 What a reader that began at a cut has is complete if a marker later in the log counts as much as the reader does: it cannot
-have ids and runs that do not exist, nor numbers or floors that are too high, so having as much is having all.
+have ids and runs that do not exist, nor numbers or floors that are too high, so having as much is having all. A marker that counts
+more says nothing: it may be of an older cut, and what it counts be carried further on.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Final, NamedTuple
 
 from ..errors import CorruptRecord, JournalHeadLost, printable
 from .chain import Head
-from .items import Item, Marker, Run, State
+from .items import RUN_OVERHEAD, Item, Marker, Run, State
 
 
 class IdState(NamedTuple):
@@ -38,6 +39,38 @@ MODULUS: Final = 1 << 63
 
 UNKNOWN: Final = IdState()
 """The state of an id that has never been written."""
+
+
+class Volume(NamedTuple):
+    """How large a log is, in bytes: an estimate, for deciding when to clean it.
+
+    Attributes:
+        log: what stands in it, as far as its reader knows.
+        alive: what would have to be carried if all of it were cut off.
+    """
+
+    log: int = 0
+    alive: int = 0
+
+
+class Saved(NamedTuple):
+    """What a table stands for.
+
+    Attributes:
+        head: the last record that counts.
+        counts: what exists.
+        volume: its size.
+        complete: nothing is missing.
+    """
+
+    head: Head = Head()
+    counts: Marker = Marker()
+    volume: Volume = Volume()
+    complete: bool = True
+
+
+RECORD_BYTES: Final = 180
+"""What a record counts for beside its items: header, key, and Kafka's own framing."""
 
 
 class StoredRun(NamedTuple):
@@ -70,16 +103,16 @@ class Table(abc.ABC):
         """Set an id's state."""
 
     @abc.abstractmethod
-    def has_run(self, persistence_id: str, first: int) -> bool:
-        """Whether a run of an id that begins with this number is there."""
+    def place_of(self, persistence_id: str, first: int) -> int:
+        """Where the run of an id that begins with this number stands; -1 if there is none."""
 
     @abc.abstractmethod
     def put_run(self, persistence_id: str, run: StoredRun) -> None:
         """Add a run, or replace the one that begins with the same number."""
 
     @abc.abstractmethod
-    def drop_runs(self, persistence_id: str, floor: int) -> int:
-        """Remove the runs without an event above `floor`; how many there were."""
+    def drop_runs(self, persistence_id: str, floor: int) -> Sequence[int]:
+        """Remove the runs without an event above `floor`; the sizes of their entries."""
 
     @abc.abstractmethod
     def runs(self, persistence_id: str, low: int, limit: int) -> Sequence[StoredRun]:
@@ -90,11 +123,11 @@ class Table(abc.ABC):
         """The first `limit` ids behind `after`, in an order of the table's own; "" begins."""
 
     @abc.abstractmethod
-    def head(self) -> tuple[Head, Marker, bool] | None:
+    def saved(self) -> Saved | None:
         """What was saved last; None in an empty table."""
 
     @abc.abstractmethod
-    def save(self, head: Head, counts: Marker, *, complete: bool) -> None:
+    def save(self, saved: Saved) -> None:
         """Note what the table stands for; kept with it, or not at all."""
 
     @abc.abstractmethod
@@ -115,8 +148,7 @@ class Index:
 
     def __init__(self, table: Table) -> None:
         self.table = table
-        saved = table.head()
-        self.head, self.counts, self.complete = (Head(), Marker(), True) if saved is None else saved
+        self.head, self.counts, self.volume, self.complete = table.saved() or Saved()
         self.offset: int = self.head.offset
         """The last record that was taken: at times ahead of `head`, which a reader sets when it has read to the end."""
 
@@ -126,19 +158,22 @@ class Index:
     def clear(self) -> None:
         """Begin anew: nothing is known."""
         self.table.clear()
-        self.head, self.counts, self.complete, self.offset = Head(), Marker(), True, -1
+        self.head, self.counts, self.volume, self.complete = Saved()
+        self.offset = -1
 
     def begin_at_cut(self) -> None:
         """The log's older part was cut off: nothing is certain before a marker says that all is there."""
         self.complete = False
+        self.volume = Volume(0, self.volume.alive)
 
-    def take(self, offset: int, items: Iterable[Item], where: str) -> None:
+    def take(self, offset: int, items: Iterable[Item], where: str, size: int = 0) -> None:
         """Take a record that counts into account; one that was taken before is left alone.
 
         Args:
             offset: the record's.
             items: what stands in it; none for a claim.
             where: names the record in messages.
+            size: bytes of the items.
 
         Raises:
             CorruptRecord: the items contradict what came before.
@@ -155,10 +190,29 @@ class Index:
                 case Marker():
                     self._take_marker(item, where)
         self.offset = offset
+        self.volume = Volume(self.volume.log + RECORD_BYTES + size, self.volume.alive)
+
+    def has_cut(self, size: int) -> None:
+        """The oldest `size` bytes of the log are gone; everything alive in them was carried."""
+        self.volume = Volume(max(self.volume.alive, self.volume.log - size), self.volume.alive)
 
     def save(self) -> None:
         """Have the table note what it stands for."""
-        self.table.save(self.head, self.counts, complete=self.complete)
+        self.table.save(Saved(self.head, self.counts, self.volume, self.complete))
+
+    # --- what is alive -------------------------------------------------------------------------------------------
+
+    def still_alive(self, item: Item, offset: int) -> Item | None:
+        """What has to be carried of an item before the record at `offset`, which holds it, is cut off; None: nothing."""
+        match item:
+            case Run():
+                there = self.table.place_of(item.persistence_id, item.first) == offset
+                return item._replace(carried=True) if there else None
+            case State():
+                state = self.table.state(item.persistence_id)
+                return State(item.persistence_id, state.highest, state.floor) if state.offset == offset else None
+            case Marker():
+                return None
 
     def check_complete(self, where: str) -> None:
         """Refuse what was read to the end of a log that was cut if no marker said that it is all.
@@ -187,18 +241,25 @@ class Index:
     # --- items ---------------------------------------------------------------------------------------------------
 
     def _take_run(self, run: Run, offset: int, where: str) -> None:
-        name, writer, first, last, entries = run
+        name, writer, first, last, entries, carried = run
         before = self.table.state(name)
-        if first <= before.highest < last:
+        known = carried and self.table.place_of(name, first) >= 0
+        if first <= before.highest < last or (first <= before.highest and not carried):
             raise CorruptRecord(
                 f"{where}: events {first} to {last} of {printable(name)} overlap with what was stored before, up to "
                 f"{before.highest}: somebody else writes to this topic"
             )
-        self.table.put_state(name, IdState(max(before.highest, last), before.floor, before.offset))
-        new_run = last > before.floor and not (first <= before.highest and self.table.has_run(name, first))
-        if last > before.floor:
+        if carried and self.complete and not known:
+            raise CorruptRecord(
+                f"{where}: events {first} to {last} of {printable(name)} are said to be a copy, but were never stored, or are "
+                "deleted: somebody else writes to this topic"
+            )
+        now = IdState(max(before.highest, last), before.floor, before.offset)
+        self.table.put_state(name, now)
+        alive = last > before.floor
+        if alive:
             self.table.put_run(name, StoredRun(first, last, offset, writer, entries))
-        self._count(before, self.table.state(name), new_run)
+        self._count(before, now, int(alive and not known), _size_of(name, entries) if alive and not known else 0)
 
     def _take_state(self, state: State, offset: int, where: str) -> None:
         name, highest, floor = state
@@ -208,11 +269,15 @@ class Index:
                 f"{where}: {printable(name)} has numbers up to {before.highest} and is deleted up to {before.floor}, but the "
                 f"record says {highest} and {floor}: somebody else writes to this topic"
             )
-        self.table.put_state(name, IdState(highest, floor, offset))
-        dropped = self.table.drop_runs(name, floor) if floor > before.floor else 0
-        self._count(before, self.table.state(name), -dropped)
+        now = IdState(highest, floor, offset)
+        self.table.put_state(name, now)
+        dropped = self.table.drop_runs(name, floor) if floor > before.floor else ()
+        size = -sum(dropped) - len(dropped) * _size_of(name)
+        self._count(before, now, -len(dropped), size + (_size_of(name) if before.offset < 0 else 0))
 
-    def _count(self, before: IdState, now: IdState, runs: int) -> None:
+    def _count(self, before: IdState, now: IdState, runs: int, size: int) -> None:
+        """Note how many runs more there are, and how many bytes more are alive."""
+        self.volume = Volume(self.volume.log, self.volume.alive + size)
         counts = self.counts
         self.counts = Marker(
             counts.ids + (before is UNKNOWN),
@@ -229,11 +294,10 @@ class Index:
                 f"{where}: the log has {_told(self.counts)} here, but the record counts {_told(marker)}: records are missing, or "
                 "somebody else writes to this topic"
             )
-        else:
-            raise JournalHeadLost(
-                f"{where}: the log that was cut should have {_told(marker)} here, but it has {_told(self.counts)}: retention or a "
-                "foreign deletion removed some. Restore the topic from a copy"
-            )
+
+
+def _size_of(persistence_id: str, entries: bytes = b"") -> int:
+    return RUN_OVERHEAD + len(persistence_id) + len(entries)
 
 
 def _told(counts: Marker) -> str:
@@ -260,9 +324,10 @@ class MemoryTable(Table):
             self._order.append(persistence_id)
         self._states[persistence_id] = state
 
-    def has_run(self, persistence_id: str, first: int) -> bool:
-        """See `Table.has_run`."""
-        return first in self._runs.get(persistence_id, ())
+    def place_of(self, persistence_id: str, first: int) -> int:
+        """See `Table.place_of`."""
+        found = self._runs.get(persistence_id, {}).get(first)
+        return -1 if found is None else found.offset
 
     def put_run(self, persistence_id: str, run: StoredRun) -> None:
         """See `Table.put_run`; runs that come out of order were carried, which is rare."""
@@ -272,13 +337,11 @@ class MemoryTable(Table):
         if late:
             self._runs[persistence_id] = dict(sorted(runs.items()))
 
-    def drop_runs(self, persistence_id: str, floor: int) -> int:
+    def drop_runs(self, persistence_id: str, floor: int) -> Sequence[int]:
         """See `Table.drop_runs`."""
         runs = self._runs.get(persistence_id, {})
         gone = [first for first, run in runs.items() if run.last <= floor]
-        for first in gone:
-            del runs[first]
-        return len(gone)
+        return [len(runs.pop(first).entries) for first in gone]
 
     def runs(self, persistence_id: str, low: int, limit: int) -> Sequence[StoredRun]:
         """See `Table.runs`."""
@@ -292,10 +355,10 @@ class MemoryTable(Table):
         place = self._places[after] + 1 if after else 0
         return self._order[place : place + limit]
 
-    def head(self) -> None:
+    def saved(self) -> None:
         """Nothing is kept."""
 
-    def save(self, head: Head, counts: Marker, *, complete: bool) -> None:
+    def save(self, saved: Saved) -> None:
         """Nothing is kept."""
 
     def clear(self) -> None:

@@ -4,7 +4,8 @@ An item is an array; its length says what it is:
 
 * a *run*, ``[id, writer, first, last, entries]``: the events of one atomic write. ``entries`` is a byte string: the
   encoded array that a record of an id's own log would hold (`kafka_persist._core.entries`), so neither the index nor a
-  copy to the other layout looks into it;
+  copy to the other layout looks into it. A sixth element, 1, says that the run was *carried*: it is a copy of one that stands
+  further ahead in the log, appended again before that part is cut off;
 * a *state*, ``[id, highest, floor]``: the id's events up to ``floor`` are deleted;
 * a *marker*, ``[ids, runs, numbers, floors]``: how many ids the log has at this place, how many runs with events that
   exist, and the sums of all highest numbers and of all floors (modulo 2^63). Whoever began to read where the log was cut
@@ -37,6 +38,7 @@ class Run(NamedTuple):
         first: sequence number of the first event.
         last: of the last one.
         entries: the events, encoded.
+        carried: it is a copy of a run that was stored before.
     """
 
     persistence_id: str
@@ -44,6 +46,7 @@ class Run(NamedTuple):
     first: int
     last: int
     entries: bytes
+    carried: bool = False
 
 
 class State(NamedTuple):
@@ -81,6 +84,8 @@ Item: TypeAlias = Run | State | Marker
 
 def encode_item(item: Item) -> bytes:
     """Encode one item."""
+    if isinstance(item, Run):
+        return encode([*item[:5], 1] if item.carried else list(item[:5]))
     return encode(list(item))
 
 
@@ -100,6 +105,8 @@ def _item(fields: Any, where: str) -> Item:
     size = len(fields) if type(fields) is list else 0
     if size == 5 and _is_run(*fields):
         return Run(*fields)
+    if size == 6 and _is_run(*fields[:5]) and type(fields[5]) is int and fields[5] == 1:
+        return Run(*fields[:5])._replace(carried=True)
     if size == 3 and _is_state(*fields):
         return State(*fields)
     if size != 4 or not (_are_numbers(0, *fields[:2]) and _are_numbers(0, *fields[2:])):

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from .._core.chain import Head
-from .._core.index import UNKNOWN, IdState, StoredRun, Table
+from .._core.index import UNKNOWN, IdState, Saved, StoredRun, Table, Volume
 from .._core.items import Marker
 from ..errors import IndexUnusable, UsageError
 from .trust import Claim
@@ -31,7 +31,7 @@ SAVES_PER_COMMIT: Final = 2000
 _STATE: Final = struct.Struct(">qqqq")  # highest, floor, offset, number of the id
 _RUN: Final = struct.Struct(">qq16s")  # last, offset, writer
 _KEY: Final = struct.Struct(">qq")  # number of the id, first
-_HEAD: Final = struct.Struct(">q16s16sqqqqqqqq?q")  # the head, the four counts, complete, the next number
+_HEAD: Final = struct.Struct(">q16s16sqqqqqqqqqq?q")  # the head, the four counts, the volume, complete, the next number
 _LONGEST_KEY: Final = 480
 """LMDB's keys have at most 511 bytes; a longer id is found by its beginning and its hash."""
 
@@ -177,10 +177,11 @@ class LmdbTable(Table):
 
     # --- runs ----------------------------------------------------------------------------------------------------
 
-    def has_run(self, persistence_id: str, first: int) -> bool:
-        """See `Table.has_run`."""
+    def place_of(self, persistence_id: str, first: int) -> int:
+        """See `Table.place_of`."""
         key = _KEY.pack(self._number(persistence_id), first)
-        return self._call(self._txn.get, key, db=self._runs) is not None
+        found = self._call(self._txn.get, key, db=self._runs)
+        return -1 if found is None else int(_RUN.unpack_from(found)[1])
 
     def put_run(self, persistence_id: str, run: StoredRun) -> None:
         """See `Table.put_run`."""
@@ -188,17 +189,18 @@ class LmdbTable(Table):
         key, value = _KEY.pack(self._number(persistence_id), first), _RUN.pack(last, offset, writer) + entries
         self._call(self._txn.put, key, value, db=self._runs)
 
-    def drop_runs(self, persistence_id: str, floor: int) -> int:
+    def drop_runs(self, persistence_id: str, floor: int) -> Sequence[int]:
         """See `Table.drop_runs`."""
-        number, dropped = self._number(persistence_id), 0
+        number, dropped = self._number(persistence_id), list[int]()
         with self._translated(), self._txn.cursor(db=self._runs) as cursor:
             there = cursor.set_range(_KEY.pack(number, 0))
             while there:
                 found, first = _KEY.unpack(cursor.key())
                 if found != number or first > floor:
                     break
-                if _RUN.unpack_from(cursor.value())[0] <= floor:
-                    dropped += 1
+                value = cursor.value()
+                if _RUN.unpack_from(value)[0] <= floor:
+                    dropped.append(len(value) - _RUN.size)
                     there = cursor.delete() and bool(cursor.key())  # it then stands at the next one
                 else:
                     there = cursor.next()
@@ -235,28 +237,19 @@ class LmdbTable(Table):
 
     # --- the head ------------------------------------------------------------------------------------------------
 
-    def head(self) -> tuple[Head, Marker, bool] | None:
-        """See `Table.head`."""
+    def saved(self) -> Saved | None:
+        """See `Table.saved`."""
         found = self._call(self._txn.get, _HEAD_KEY, db=self._meta)
         if found is None:
             return None
         fields = _HEAD.unpack(found)
-        return Head(*fields[:7]), Marker(*fields[7:11]), fields[11]
+        return Saved(Head(*fields[:7]), Marker(*fields[7:11]), Volume(*fields[11:13]), fields[13])
 
-    def save(self, head: Head, counts: Marker, *, complete: bool) -> None:
+    def save(self, saved: Saved) -> None:
         """See `Table.save`."""
-        value = _HEAD.pack(
-            head.offset,
-            head.author,
-            head.writer,
-            head.epoch,
-            head.highest,
-            head.floor,
-            head.published,
-            *counts,
-            complete,
-            self._next,
-        )
+        head, counts, volume, complete = saved
+        fields = head.offset, head.author, head.writer, head.epoch, head.highest, head.floor, head.published
+        value = _HEAD.pack(*fields, *counts, *volume, complete, self._next)
         self._call(self._txn.put, _HEAD_KEY, value, db=self._meta)
         self._saves += 1
         if self._saves >= SAVES_PER_COMMIT:

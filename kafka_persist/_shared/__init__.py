@@ -4,6 +4,7 @@
 * `log`: one log with its index, and the queue in front of it: the waiting writes of all ids are the next record.
 * `pending`: an id's writes that are under way.
 * `shard`: who owns a log: claimed when somebody wants to write, looked at again before anybody is told what is stored.
+* `cleaning`: what is alive in the oldest part is appended again, and that part cut off.
 * `encoding`, `replay`: from writes to items of a record, and from the index to events.
 * `store`: the journal of all that.
 """

@@ -12,6 +12,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import NamedTuple
 from uuid import UUID
 
 import attrs
@@ -21,8 +22,8 @@ from .._core.chain import Chain
 from .._core.entries import join_entries
 from .._core.envelope import encode_envelope
 from .._core.index import Index
+from .._core.items import RUN_OVERHEAD, Marker, Run, State, decode_items, encode_item
 from .._core.items import Item as StoredItem
-from .._core.items import Run, State, decode_items, encode_item
 from .._journal.batch import Item, Result
 from .._journal.idlog import IdLog, twin
 from .._journal.known import Sent, Tools
@@ -34,20 +35,45 @@ from .pending import PendingIds
 _log = logging.getLogger("kafka_persist.journal")
 
 
+class Moved(NamedTuple):
+    """What cleaning appends.
+
+    Attributes:
+        item: an item that stands in the part of the log that will be cut off; None: the marker in front of the cut.
+        offset: the record that holds it.
+    """
+
+    item: StoredItem | None
+    offset: int
+
+    @property
+    def size(self) -> int:
+        """How many bytes it takes up, about."""
+        match self.item:
+            case Run(persistence_id, _, _, _, entries):
+                return RUN_OVERHEAD + len(persistence_id) + len(entries)
+            case State(persistence_id):
+                return RUN_OVERHEAD + len(persistence_id)
+            case _:
+                return RUN_OVERHEAD
+
+
 @attrs.define(eq=False)
 class SharedItem(Item):
-    """One atomic write, or one deletion, of one of the log's ids.
+    """One atomic write, or one deletion, of one of the log's ids; or what cleaning appends.
 
     Attributes:
         persistence_id: whose.
         run: what a write stores; None for a deletion.
         delete_to: what a deletion deletes.
+        moved: what cleaning appends.
         stored: what stands in the record that is in flight.
     """
 
     persistence_id: str = ""
     run: Run | None = None
     delete_to: int = 0
+    moved: Moved | None = None
     stored: StoredItem | None = None
 
 
@@ -62,7 +88,7 @@ class SharedLog(IdLog):
         max_writers: how many ids may have a writer here.
     """
 
-    __slots__ = ("_max_writers", "broken", "index", "owner", "pending", "writers")
+    __slots__ = ("_max_writers", "broken", "index", "on_grown", "owner", "pending", "writers")
 
     def __init__(self, name: str, log: Log, tools: Tools, index: Index, max_writers: int) -> None:
         super().__init__(name, log, tools)
@@ -75,6 +101,8 @@ class SharedLog(IdLog):
         self.writers: OrderedDict[str, bytes] = OrderedDict()
         """The ids' writers, the one that claimed longest ago first."""
         self.pending = PendingIds()
+        self.on_grown: Callable[[], None] | None = None
+        """Called when a record of this process counts."""
         self._max_writers = max_writers
 
     @property
@@ -119,20 +147,22 @@ class SharedLog(IdLog):
         items: Sequence[StoredItem] = ()
         if counted.first:
             items = decode_items(counted.value, counted.start, counted.last - counted.first + 1, where)
-        self.index.take(counted.offset, items, where)
+        self.index.take(counted.offset, items, where, len(counted.value) - counted.start)
 
     def advance(self, offset: int, sent: Sent) -> None:
         """See `KnownLog.advance`; the index learns what is in the record."""
         super().advance(offset, sent)
         stored = [item.stored for item in sent.items if isinstance(item, SharedItem) and item.stored is not None]
         try:
-            self.index.take(offset, stored, f"{self.log}@{offset}")
+            self.index.take(offset, stored, f"{self.log}@{offset}", len(sent.envelope.entries))
             self.index.head = self.chain.head
             self.index.save()
         except (
             PersistenceError
         ) as error:  # the record is stored, and its calls are told so: this is for those that follow
             self._give_index_up(error)
+        if self.on_grown is not None:
+            self.on_grown()
 
     def _give_index_up(self, error: PersistenceError) -> None:
         if self.broken is None:
@@ -192,15 +222,17 @@ class SharedLog(IdLog):
     def accept(self, items: Sequence[SharedItem]) -> None:
         """Take writes and deletions that may be stored as things are now; they go out with what waits."""
         for item in items:
-            self.pending.add(item.persistence_id, item.last)
+            if item.moved is None:
+                self.pending.add(item.persistence_id, item.last)
         self.enqueue(items)
 
     def _belong_together(self, one: Item, other: Item) -> bool:
-        return True
+        return not (_is_marker(one) or _is_marker(other))  # it counts what is there before its record
 
     def _dropped(self, item: Item) -> None:
         assert isinstance(item, SharedItem)
-        self.pending.done(item.persistence_id)
+        if item.moved is None:
+            self.pending.done(item.persistence_id)
 
     def _send(self, items: Sequence[Item]) -> bool:
         """Submit one record; False if none of the writes may be stored (their calls then know)."""
@@ -231,11 +263,11 @@ class SharedLog(IdLog):
 
     def _prepare(self, item: SharedItem, states: dict[str, tuple[int, int]]) -> WriterFenced | None:
         """Say what of an item stands in the record, behind the items of the same ids before it."""
+        if item.moved is not None:
+            self._prepare_moved(item, item.moved, states)
+            return None
         name = item.persistence_id
-        if name not in states:
-            state = self.index.table.state(name)
-            states[name] = state.highest, state.floor
-        highest, floor = states[name]
+        highest, floor = self._state_behind(name, states)
         if item.run is not None:
             if item.run.first <= highest:
                 return WriterFenced(
@@ -252,7 +284,33 @@ class SharedLog(IdLog):
             states[name] = highest, wanted
         return None
 
+    def _state_behind(self, persistence_id: str, states: dict[str, tuple[int, int]]) -> tuple[int, int]:
+        """The highest number and the floor of an id, behind the items of the record so far."""
+        if persistence_id not in states:
+            state = self.index.table.state(persistence_id)
+            states[persistence_id] = state.highest, state.floor
+        return states[persistence_id]
+
+    def _prepare_moved(self, item: SharedItem, moved: Moved, states: dict[str, tuple[int, int]]) -> None:
+        """Say what of it has to be carried now: deletions may have come meanwhile, in this record, too."""
+        if moved.item is None:
+            item.stored = Marker(*self.index.counts)
+        else:
+            item.stored = self.index.still_alive(moved.item, moved.offset)
+            if item.stored is not None and not isinstance(item.stored, Marker):
+                highest, floor = self._state_behind(item.stored.persistence_id, states)
+                if isinstance(item.stored, Run):
+                    item.stored = item.stored if item.stored.last > floor else None
+                else:
+                    item.stored = item.stored._replace(highest=highest, floor=floor)
+        if item.stored is not None:
+            item.entries = [encode_item(item.stored)]
+
     def _finish(self, items: Sequence[Item], result: Result) -> None:
         for item in items:
             self._dropped(item)
         super()._finish(items, result)
+
+
+def _is_marker(item: Item) -> bool:
+    return isinstance(item, SharedItem) and item.moved is not None and item.moved.item is None

@@ -35,6 +35,7 @@ from ..errors import (
 from ..model import MAX_SEQUENCE_NR, AtomicWrite, Rejection, check_persistence_id
 from ..publishing import PendingReport, PublishingStatistics
 from ..serialization import Serializer
+from .cleaning import Cleaner
 from .encoding import SharedEncoder
 from .log import SharedItem, SharedLog
 from .place import log_name, partition_of
@@ -96,6 +97,16 @@ class SharedJournal(KafkaJournal):
         name, directory = log_name(partition, partitions), self._config.shared.directory
         index = Index(open_table(directory, partition, f"{topic}: {name}") if directory else MemoryTable())
         log = SharedLog(name, Log(topic, partition), self._tools, index, per_log)
+        cleaner = Cleaner(
+            log,
+            self._driver,
+            self._tools.spawn,
+            self._run,
+            ratio=self._config.shared.cleaning_ratio,
+            least_bytes=self._config.shared.cleaning_least_bytes,
+            seconds=self._config.delivery_timeout,
+        )
+        log.on_grown = cleaner.look
         return Shard(log, self._driver, self._tools.spawn, self._ensure_topic)
 
     def _shard(self, persistence_id: str) -> Shard:
@@ -175,7 +186,8 @@ class SharedJournal(KafkaJournal):
         refused: list[tuple[SharedItem, WriterFenced]] = []
         reserved: dict[str, int] = {}
         for item in items:
-            log = self._shard(item.persistence_id).log
+            log = item.idlog
+            assert isinstance(log, SharedLog)
             refusal = log.item_refusal(item)
             if refusal is None:
                 self._check_number(log, item, reserved)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import sys
 import uuid
@@ -13,11 +14,11 @@ from typing import Any, Final
 
 import trio
 
-from kafka_persist import AtomicWrite, PersistentRepr, Rejection
+from kafka_persist import AtomicWrite, JournalConfig, PersistentRepr, Rejection
 from kafka_persist._kafka.driver import open_driver
 from kafka_persist.abc import Journal
 from kafka_persist.driver import Driver
-from kafka_persist.errors import BrokerError, StoredDataError, WriteError, WriteOutcomeUnknown
+from kafka_persist.errors import BrokerError, ConnectError, StoredDataError, WriteError, WriteOutcomeUnknown
 from kafka_persist.journal import open_journal_on
 from kafka_persist_testkit.sim.buggify import BuggifyDriver, Site, open_buggify
 
@@ -116,13 +117,22 @@ async def read(journal: Journal, history: History, pid: str, *, low: int = 1) ->
     return found[-1][0] if found else 0
 
 
+async def connected(stack: AsyncExitStack, config: JournalConfig) -> Driver:
+    """Open the real driver; brokers that are down for longer than it waits are tried again, as any supervisor does."""
+    while True:
+        try:
+            return await stack.enter_async_context(open_driver(config))
+        except ConnectError as error:
+            if not error.retriable:
+                raise
+            logging.getLogger("lab.soak").warning("started again: %s", error)
+
+
 @asynccontextmanager
 async def open_worker_driver(orders: Orders) -> AsyncIterator[Driver]:
     """The real driver, failing or dying as ordered."""
     async with AsyncExitStack() as stack:
-        driver: Driver = await stack.enter_async_context(
-            open_driver(journal_config(orders.servers, orders.replication))
-        )
+        driver: Driver = await connected(stack, journal_config(orders.servers, orders.replication))
         if orders.faulty:
             driver = await stack.enter_async_context(
                 open_buggify(driver, orders.seed, sites=SITES, on=1.0, fires=0.004)

@@ -141,7 +141,7 @@ def carried(records, cut):
     for offset, items in enumerate(records):
         last_state |= {item.persistence_id: offset for item in items if isinstance(item, State)}
     items = [
-        item
+        item._replace(carried=True)
         for record in older
         for item in record
         if isinstance(item, Run) and item in model.alive(item.persistence_id)

@@ -8,7 +8,9 @@ import trio
 from compat_suite import JournalSpec
 from compat_suite.capabilities import JOURNAL
 from kafka_persist import Config, JournalConfig, Serializer, open_journal, open_persistence
+from kafka_persist._kafka.driver import open_driver
 from kafka_persist.config import EventProducerConfig, SharedConfig
+from kafka_persist.driver import Log
 from kafka_persist.publishing import EmptyEventTopicMapper
 
 pytestmark = pytest.mark.broker
@@ -17,8 +19,8 @@ LIMIT = 256 * 1024
 NOTHING = EventProducerConfig(topic_mapper_class="kafka_persist.publishing:EmptyEventTopicMapper")
 
 
-def journal_config(server, prefix, directory="", partitions=4):
-    shared = SharedConfig(partitions=partitions, directory=str(directory))
+def journal_config(server, prefix, directory="", partitions=4, **changes):
+    shared = SharedConfig(partitions=partitions, directory=str(directory), **changes)
     return JournalConfig(
         bootstrap_servers=server.bootstrap_servers,
         layout="shared",
@@ -59,6 +61,36 @@ async def test_two_processes_on_one_log_take_turns_and_lose_nothing(kafka_server
                     await account.persist(1)
         async with one.entity("account", initial=0, evolve=add) as account:
             assert account.state == 6
+
+
+async def test_space_comes_back(kafka_server, kafka_prefix):
+    """The log is cut while its owner writes; a new process, which begins at the cut, knows every id."""
+    config = journal_config(kafka_server, kafka_prefix, partitions=1, cleaning_ratio=1.5, cleaning_least_bytes=20_000)
+    log = Log(config.shared_topic, 0)
+
+    async def visit(persistence, number):
+        async with persistence.entity(f"cart-{number}", initial=0, evolve=add) as cart:
+            await cart.persist(*range(50))
+            if number % 5:
+                await persistence.journal.delete_to(f"cart-{number}", 50)
+
+    async def cut():
+        while (await driver.scan(log, None, 0)).range.start == 0:  # noqa: ASYNC110 - the broker tells nobody that it cut a log
+            await trio.sleep(0.1)
+
+    async with open_persistence(Config(journal=config)) as persistence:
+        for begin in range(0, 300, 50):
+            async with trio.open_nursery() as nursery:
+                for number in range(begin, begin + 50):
+                    nursery.start_soon(visit, persistence, number)
+        with trio.fail_after(60):
+            async with open_driver(config) as driver:
+                await cut()
+    async with open_journal(config, serializer=Serializer(), event_topic_mapper=EmptyEventTopicMapper()) as journal:
+        for number in range(0, 300, 7):
+            assert await journal.highest_sequence_nr(f"cart-{number}") == 50
+            async with journal.replay(f"cart-{number}") as events:
+                assert [event.payload async for event in events] == ([] if number % 5 else list(range(50)))
 
 
 @pytest.mark.kraft

@@ -10,7 +10,7 @@ import pytest
 
 from kafka_persist import IndexUnusable
 from kafka_persist._core.chain import Head
-from kafka_persist._core.index import IdState
+from kafka_persist._core.index import IdState, Saved
 from kafka_persist._core.items import Marker
 from kafka_persist._index import trust
 from kafka_persist._index.lmdb_table import open_table
@@ -21,7 +21,7 @@ ABOUT = "journal: log 0 of 16"
 def filled(directory, *, close=True):
     table = open_table(str(directory), 0, ABOUT)
     table.put_state("a", IdState(3, 0, -1))
-    table.save(Head(7), Marker(1), complete=True)
+    table.save(Saved(Head(7), Marker(1)))
     if close:
         table.close(keep=True)
     return table
@@ -29,7 +29,7 @@ def filled(directory, *, close=True):
 
 def remembers(directory, about=ABOUT):
     table = open_table(str(directory), 0, about)
-    head = table.head()
+    head = table.saved()
     table.close(keep=True)
     return head is not None
 
@@ -46,7 +46,7 @@ def test_the_index_of_another_log_is_not_believed(tmp_path):
     assert not remembers(tmp_path), "it was removed"
 
 
-@pytest.mark.parametrize("mark", ["", "kafka-persist index 2\njournal: log 0 of 16\nclosed\n", "\xff\xfe", "x" * 100])
+@pytest.mark.parametrize("mark", ["", "kafka-persist index 3\njournal: log 0 of 16\nclosed\n", "\xff\xfe", "x" * 100])
 def test_a_mark_of_another_format_is_not_believed(tmp_path, mark):
     filled(tmp_path)
     (tmp_path / "partition-0" / "state").write_bytes(mark.encode("latin-1"))
@@ -59,7 +59,7 @@ def test_a_torn_file_is_not_believed_or_found_out(tmp_path, kept):
     data = tmp_path / "partition-0" / "lmdb" / "data.mdb"
     data.write_bytes(data.read_bytes()[:kept])
     table = open_table(str(tmp_path), 0, ABOUT)
-    assert table.head() is None
+    assert table.saved() is None
     table.put_state("b", IdState(1, 0, -1))
     table.close(keep=True)
 
@@ -69,12 +69,12 @@ def killed(directory, commit):
     program = (
         "import os, signal, sys\n"
         "from kafka_persist._core.chain import Head\n"
-        "from kafka_persist._core.index import IdState\n"
+        "from kafka_persist._core.index import IdState, Saved\n"
         "from kafka_persist._core.items import Marker\n"
         "from kafka_persist._index.lmdb_table import open_table\n"
         f"table = open_table(sys.argv[1], 0, {ABOUT!r})\n"
         "table.put_state('a', IdState(3, 0, -1))\n"
-        "table.save(Head(7), Marker(1), complete=True)\n"
+        "table.save(Saved(Head(7), Marker(1)))\n"
         f"{commit}\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
@@ -138,5 +138,5 @@ def test_a_cleared_index_is_empty(tmp_path):
     filled(tmp_path)
     table = open_table(str(tmp_path), 0, ABOUT)
     table.clear()
-    assert (table.head(), table.state("a"), list(table.ids("", 10))) == (None, IdState(), [])
+    assert (table.saved(), table.state("a"), list(table.ids("", 10))) == (None, IdState(), [])
     table.close(keep=True)

@@ -1,0 +1,385 @@
+"""Cleaning a shared log: space comes back, and nobody misses anything, whenever the cleaner dies and wherever a reader begins."""
+
+from __future__ import annotations
+
+import random
+from contextlib import suppress
+
+import attrs
+import pytest
+import trio
+
+from kafka_persist import (
+    ConfigError,
+    CorruptRecord,
+    JournalHeadLost,
+    PersistenceError,
+    WriteNotSent,
+    WriteOutcomeUnknown,
+    WriterFenced,
+)
+from kafka_persist._core.chain import Head
+from kafka_persist._core.index import Index, MemoryTable
+from kafka_persist._core.items import Marker, Run, State
+from kafka_persist.config import SharedConfig
+from kafka_persist.driver import Ack, Fate, Log
+from kafka_persist_testkit.sim import Network, SeededNetwork
+
+from .worlds import Writer, open_world, replayed
+
+SMALL = {"cleaning_ratio": 1.25, "cleaning_least_bytes": 2_000}
+
+
+# --- the rule, without a journal ---------------------------------------------------------------------------------
+
+
+def what_is_there(index):
+    """All that an index says of its ids, where things stand left out."""
+    names = sorted(index.table.ids("", 100))
+    states = {name: index.table.state(name)[:2] for name in names}
+    runs = {name: [(run.first, run.last, run.entries) for run in index.runs(name, 1, 1 << 60)] for name in names}
+    return index.counts, states, {name: found for name, found in runs.items() if found}
+
+
+@attrs.define
+class Cleaned:
+    """A log with its owner's index, and a cleaner that works in steps; it can be stopped between any two."""
+
+    items: list = attrs.field(factory=list)
+    start: int = 0
+    owner: Index = attrs.field(factory=lambda: Index(MemoryTable()))
+    place: int = 0
+    marked: int = -1
+
+    def append(self, *items):
+        self.items.append(items)
+        self.owner.take(len(self.items) - 1, items, "log")
+
+    def write(self, name, count):
+        first = self.owner.table.state(name).highest + 1
+        entries = b"\x81" + b"".join(number.to_bytes(8, "big") for number in range(first, first + count))
+        self.append(Run(name, b"w" * 16, first, first + count - 1, entries))
+
+    def delete(self, name, short_of):
+        state = self.owner.table.state(name)
+        if state.highest - short_of > state.floor:
+            self.append(State(name, state.highest, state.highest - short_of))
+
+    def carry(self):
+        if self.place < len(self.items) - 1:
+            alive = [self.owner.still_alive(item, self.place) for item in self.items[self.place]]
+            if any(alive):
+                self.append(*filter(None, alive))
+            self.place += 1
+            self.marked = -1
+
+    def mark(self):
+        if self.place > self.start:
+            self.marked = len(self.items)
+            self.append(Marker(*self.owner.counts))
+
+    def cut(self):
+        if self.marked >= 0:
+            self.start = self.place
+
+    def crash(self):
+        self.place, self.marked = self.start, -1
+
+    def read(self, index):
+        """Bring a reader's index up to date."""
+        begin = index.offset + 1
+        if begin < self.start:
+            begin = self.start
+            index.begin_at_cut()
+        for offset in range(begin, len(self.items)):
+            index.take(offset, self.items[offset], "log")
+        index.check_complete("log")
+
+
+def step(log, name, chance):
+    """One more step: most of them clean."""
+    match chance.randrange(12):
+        case 0 | 1 | 2:
+            log.write(name, chance.randint(1, 3))
+        case 3:
+            log.delete(name, 0)
+        case 4:
+            log.delete(name, 1)
+        case 5 | 6 | 7 | 8:
+            log.carry()
+        case 9:
+            log.mark()
+        case 10:
+            log.cut()
+        case 11:
+            log.crash()
+
+
+@pytest.mark.parametrize("seed", range(300))
+def test_every_reader_knows_the_same_at_any_time(seed):
+    """One that begins now, and those that stopped reading at any moment before, far behind the cut."""
+    chance = random.Random(seed)
+    log, readers = Cleaned(), []
+    for _ in range(60):
+        step(log, chance.choice("abc"), chance)
+        if chance.randrange(4) == 0:
+            readers.append(Index(MemoryTable()))
+            log.read(readers[-1])
+        fresh = Index(MemoryTable())
+        log.read(fresh)
+        assert what_is_there(fresh) == what_is_there(log.owner), seed
+        if readers and chance.randrange(3) == 0:
+            reader = readers.pop(chance.randrange(len(readers)))
+            log.read(reader)
+            assert what_is_there(reader) == what_is_there(log.owner), seed
+
+
+@pytest.mark.parametrize("seed", range(300))
+def test_a_foreign_cut_is_found_out_unless_nothing_is_missing(seed):
+    chance = random.Random(seed)
+    log = Cleaned()
+    for _ in range(40):
+        step(log, chance.choice("ab"), chance)
+    log.start = chance.randint(log.start, len(log.items))
+    reader = Index(MemoryTable())
+    try:
+        log.read(reader)
+    except JournalHeadLost:
+        return
+    assert what_is_there(reader) == what_is_there(log.owner), seed
+
+
+@pytest.mark.parametrize("before", [[], [Run("a", b"w" * 16, 1, 1, b"\x81x"), State("a", 1, 1)]])
+def test_a_copy_of_what_was_never_there_is_refused(before):
+    index = Index(MemoryTable())
+    index.take(0, before, "log@0")
+    with pytest.raises(CorruptRecord, match=r"log@1: .* are said to be a copy"):
+        index.take(1, [Run("a", b"w" * 16, 1, 1, b"\x81x", carried=True)], "log@1")
+
+
+def test_the_volume_is_that_of_the_log_and_of_what_is_alive():
+    log = Cleaned()
+    for number in range(100):
+        log.write("a", 1)
+        log.delete("a", 0)
+        if number % 10 == 0:
+            log.write("b", 1)
+    alive = log.owner.volume.alive
+    assert alive < 1_500 < log.owner.volume.log
+    fresh = Index(MemoryTable())
+    log.read(fresh)
+    assert fresh.volume == log.owner.volume
+    fresh.has_cut(1 << 40)
+    assert fresh.volume.log == alive
+
+
+# --- the journal -------------------------------------------------------------------------------------------------
+
+
+async def busy(journal, rounds, *, prefix="order", kept=3):
+    """Short-lived ids: all but a few are deleted after three events; returns what is left."""
+    left = {}
+    for number in range(rounds):
+        writer = await Writer(journal, f"{prefix}-{number}").claim()
+        await writer.write(*[f"{number}/{step} {'x' * 60}" for step in range(3)])
+        left[writer.pid] = await replayed(journal, writer.pid)
+        if number % kept:
+            await journal.delete_to(writer.pid, writer.highest)
+            left[writer.pid] = []
+    return left
+
+
+async def settled(world):
+    """Let a pass come to its end."""
+    with trio.fail_after(600):
+        while True:
+            start, end = world.log().start, world.log().end
+            await trio.sleep(30)
+            if (start, end) == (world.log().start, world.log().end):
+                return
+
+
+def size(log):
+    return sum(len(record.value) for record in log.records(log.start, log.end))
+
+
+async def agrees(journal, left):
+    for pid, payloads in left.items():
+        assert await replayed(journal, pid) == payloads, pid
+        assert await journal.highest_sequence_nr(pid) == 3, pid
+
+
+async def test_a_log_does_not_grow_with_what_is_deleted(autojump_clock, tmp_path):
+    async with open_world() as world:
+        journal = await world.journal(**SMALL)
+        left = await busy(journal, 10)
+        sizes = []
+        for number in range(6):
+            await busy(journal, 60, prefix=f"gone-{number}", kept=61)
+            await settled(world)
+            sizes.append(size(world.log()))
+        assert world.log().start > 0
+        assert max(sizes) < 60_000  # six times as much was written; each id leaves its highest number
+        await agrees(journal, left)
+        for reader in (await world.journal(**SMALL), await world.journal(directory=str(tmp_path))):
+            await agrees(reader, left)
+            async with reader.persistence_ids() as ids:
+                assert len({name async for name in ids}) == 10 + 6 * 60
+
+
+async def test_an_index_that_was_left_behind_goes_on_behind_the_cut(autojump_clock, tmp_path):
+    """Everything it stands for was cut off meanwhile."""
+    async with open_world() as world:
+        async with world.open(directory=str(tmp_path)) as early:
+            left = await busy(early, 9)
+        journal = await world.journal(**SMALL)
+        for pid in [pid for pid, payloads in left.items() if payloads][:2]:
+            await journal.delete_to(pid, 3)
+            left[pid] = []
+        await busy(journal, 80, prefix="gone", kept=81)
+        await settled(world)
+        assert world.log().start > 30
+        async with world.open(directory=str(tmp_path)) as late:
+            await agrees(late, left)
+            writer = await Writer(late, "order-0").claim()
+            assert writer.highest == 3
+            await writer.write("more")
+        with pytest.raises(PersistenceError, match="does not hold the id"):
+            await (Writer(journal, "order-0", writer.uuid, 4)).write("late")
+
+
+async def test_never_means_never(autojump_clock):
+    async with open_world() as world:
+        journal = await world.journal(cleaning_ratio=0, cleaning_least_bytes=0)
+        await busy(journal, 30)
+        await settled(world)
+        assert world.log().start == 0
+
+
+@pytest.mark.parametrize("ratio", [-1, 1, 1.2, 1001, float("nan"), "2", True, None])
+def test_a_ratio_that_cannot_be_kept_is_refused(ratio):
+    with pytest.raises(ConfigError, match=r"cleaning.ratio must be 0"):
+        SharedConfig(cleaning_ratio=ratio)
+
+
+@attrs.define
+class Deadly:
+    """Kills its process before or after a certain call to the broker."""
+
+    driver: object
+    calls: int
+    after: bool
+    dead: trio.Event = attrs.field(factory=trio.Event)
+
+    def count(self):
+        self.calls -= 1
+        return self.calls == 0
+
+    def submit(self, *args):
+        fatal = self.count()
+        if not fatal or self.after:
+            type(self.driver).submit(self.driver, *args)
+        else:
+            args[-1](Ack(Fate.UNKNOWN, reason="killed"))
+        if fatal:
+            self.die()
+
+    async def delete_before(self, *args):
+        fatal = self.count()
+        if not fatal or self.after:
+            await type(self.driver).delete_before(self.driver, *args)
+        if fatal:
+            self.die()
+
+    def die(self):
+        self.driver.close()
+        self.dead.set()
+
+
+async def killed(world, calls, *, after):
+    """Run a process that cleans, and kill it at a call, if it comes so far."""
+    async with trio.open_nursery() as nursery:
+
+        async def live():
+            with suppress(PersistenceError):
+                async with world.open(**SMALL) as journal:
+                    deadly = Deadly(journal._driver, calls, after)
+                    journal._driver.submit, journal._driver.delete_before = deadly.submit, deadly.delete_before
+                    nursery.start_soon(kill, deadly)
+                    await busy(journal, 4, prefix=f"more-{calls}-{after}", kept=5)
+                    await settled(world)
+            nursery.cancel_scope.cancel()
+
+        async def kill(deadly):
+            await deadly.dead.wait()
+            nursery.cancel_scope.cancel()
+
+        nursery.start_soon(live)
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("calls", range(1, 40, 3))
+async def test_a_process_that_is_killed_at_any_step_loses_nothing(autojump_clock, calls, after):
+    """The next one cleans where it stopped; whoever reads meanwhile sees everything."""
+    async with open_world() as world:
+        async with world.open(cleaning_ratio=0) as first:
+            left = await busy(first, 30)
+        await killed(world, calls, after=after)
+        async with world.open(cleaning_ratio=0) as reader:
+            await agrees(reader, left)
+        async with world.open(**SMALL) as heir:
+            await busy(heir, 10, prefix="last", kept=11)
+            await settled(world)
+            await agrees(heir, left)
+        assert world.log().start > 0
+        async with world.open() as reader:
+            await agrees(reader, left)
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_two_processes_clean_a_log_that_they_take_from_each_other(autojump_clock, seed):
+    """In a network that loses and delays: both go on, and in the end everything acknowledged is there."""
+    async with open_world() as world:
+        network = SeededNetwork(seed, timeout=2.0, trouble=0.05)
+        stored, complaints = {}, []
+
+        async def work(journal, name):
+            for number in range(25):
+                writer = Writer(journal, f"{name}-{number}")
+                try:
+                    await writer.claim()
+                    await writer.write("a", "b", "c")
+                    stored[writer.pid] = ["a", "b", "c"]
+                    if number % 3:
+                        stored[writer.pid] = None
+                        await journal.delete_to(writer.pid, 3)
+                        stored[writer.pid] = []
+                except PersistenceError as error:
+                    complaints.append(error)
+
+        async with (
+            world.open(network, **SMALL) as one,
+            world.open(network, **SMALL) as other,
+            trio.open_nursery() as nursery,
+        ):
+            nursery.start_soon(work, one, "one")
+            nursery.start_soon(work, other, "other")
+        assert [
+            error for error in complaints if not isinstance(error, WriteOutcomeUnknown | WriterFenced | WriteNotSent)
+        ] == []
+        network.calm = True
+        async with world.open(Network(), **SMALL) as reader:
+            for pid, payloads in stored.items():
+                found = await replayed(reader, pid)
+                assert found == payloads if payloads is not None else found in ([], ["a", "b", "c"]), (seed, pid)
+        assert world.broker.find(Log("journal", 0)) is not None
+
+
+def test_the_marker_is_of_what_stands_before_it():
+    log = Cleaned()
+    log.write("a", 1)
+    log.owner.head = Head(0)
+    log.write("b", 1)
+    log.place = 1
+    log.mark()
+    assert log.items[-1] == (Marker(2, 2, 2, 0),)
