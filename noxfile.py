@@ -66,11 +66,21 @@ def demo(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Run the tests, those on a real Kafka included, and print branch coverage (`-- -k NAME` chooses).
+    """Run the tests, those on a real Kafka included (`-- -k NAME` chooses).
 
     All of them run in parts, two at a time, those on three brokers after them. What is there once more for KRaft is left out; `-- -m kraft` runs it, and
     so does the session `compat`. What is about the test server alone and takes long is in the session `testkit`.
     """
+    install(session, "test")
+    if session.posargs:
+        session.run("python", "-m", "pytest", *SHORT, *session.posargs)
+    else:
+        session.run("python", "tests/parts.py", *SHORT)
+
+
+@nox.session(default=False)
+def coverage(session: nox.Session) -> None:
+    """Run the tests as `tests` does, and print branch coverage. Tracing makes those that compute take twice as long."""
     install(session, "test")
     # Not in `create_tmp()`, which moves TMPDIR into the project: a pytest run by a test would find this pyproject.toml.
     env = {"COVERAGE_FILE": str(Path(session.virtualenv.location).resolve() / "coverage")}
