@@ -21,6 +21,7 @@ _entities to entity and view, _live to entities. The others:
     _lifecycle, _waiter           nurseries for background tasks; one task that waits
     _structuring                  payload types as plain data
     projection_sqlite             a read model's store in SQLite; projection_memory: in memory
+    projection_postgresql         the same in PostgreSQL; _postgresql: the only importer of psycopg
     _commands                     the command line
 
 Importing this package loads no client: librdkafka is loaded by the first store that is opened in Kafka.
@@ -78,7 +79,10 @@ from .errors import PayloadUnreadable as PayloadUnreadable
 from .errors import PersistenceError as PersistenceError
 from .errors import PersistenceIdCollision as PersistenceIdCollision
 from .errors import ProjectionFailed as ProjectionFailed
+from .errors import ProjectionFenced as ProjectionFenced
 from .errors import PublicationPending as PublicationPending
+from .errors import ReadModelRefused as ReadModelRefused
+from .errors import ReadModelUnavailable as ReadModelUnavailable
 from .errors import RecoveryStalled as RecoveryStalled
 from .errors import SequenceNrConflict as SequenceNrConflict
 from .errors import SerializationError as SerializationError

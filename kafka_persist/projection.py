@@ -6,14 +6,15 @@ hold an event twice (``mode = "at-least-once"``); the store also remembers the l
 id, and leaves out what is not above it.
 
 Theory of operation: the store's transaction ``(changes, position, sequence number)`` is the only truth. The projection
-reads from the stored positions on and hands over batches; the store checks, inside the transaction, that each position
-is the one that it expects, so that a second process on the same read model stops instead of applying events twice.
+claims its partitions in the store, reads from the stored positions on and hands over batches; the store checks, inside
+the transaction, that nobody has claimed a partition since, and that each position is the one that it expects. So a second
+process on the same read model takes it over, and the first one stops instead of applying events twice.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -27,7 +28,7 @@ from ._consuming.projection_store import ProjectionStore
 from ._lifecycle import require_trio
 from .config import JournalConfig
 from .driver import Log, TopicSpec
-from .errors import JournalHeadLost, RecoveryStalled, UsageError
+from .errors import JournalHeadLost, RecoveryStalled, UnsupportedOperation, UsageError
 from .naming import is_legal_topic_name
 from .serialization import Serializer
 
@@ -157,6 +158,8 @@ class Projection:
             ConnectError, BrokerError: the broker did not answer, or refused.
             RecoveryStalled: no record came for ``recovery_stall_timeout``, and there are more.
             ProjectionFailed: the store or the user's function raised; the batch was not applied.
+            ProjectionFenced: another process has taken the read model over. The next call takes it back.
+            ReadModelUnavailable, ReadModelRefused: the read model's database cannot be reached, or refuses.
 
         Cancellation: a batch is applied completely or not at all.
         """
@@ -206,9 +209,16 @@ class Projection:
         Raises:
             ConnectError, BrokerError: the broker did not answer, or refused.
         """
-        positions = dict(await self._positions())
-        ends = await self._look_up(partial(self._reader.ends, positions))
-        behind = {(log.topic, log.partition): end - positions[log] for log, end in ends.items()}
+        known = await self._applier.in_store(self._store.positions)
+        logs = await self._look_up(partial(self._reader.partitions_of, self._topics))
+        starts = await self._look_up(partial(self._reader.starts, logs))
+        ends = await self._look_up(partial(self._reader.ends, logs))
+        reached = self._next or {}  # ends of transactions may have been passed that are not noted in the store yet
+        behind = {
+            (log.topic, log.partition): end
+            - max(known.get((log.topic, log.partition), starts[log]), reached.get(log, 0))
+            for log, end in ends.items()
+        }
         return Lag(sum(behind.values()), behind)
 
     async def _positions(self) -> dict[Log, int]:
@@ -219,8 +229,9 @@ class Projection:
         return self._next
 
     async def _assign(self) -> dict[Log, int]:
-        known = await self._applier.in_store(self._store.positions)
         logs = await self._look_up(partial(self._reader.partitions_of, self._topics))
+        await self._claim(logs)
+        known = await self._applier.in_store(self._store.positions)  # behind the claim: nobody moves them any more
         found: dict[Log, int] = {}
         for log, start in (await self._look_up(partial(self._reader.starts, logs))).items():
             found[log] = known.get((log.topic, log.partition), start)
@@ -231,6 +242,13 @@ class Projection:
                 )
         self._reader.assign(found)
         return found
+
+    async def _claim(self, logs: Iterable[Log]) -> None:
+        """Fence whoever had the partitions, if the store can; if not, its positions alone must do."""
+        await trio.lowlevel.checkpoint()
+        places = [(log.topic, log.partition) for log in logs]
+        with suppress(UnsupportedOperation):
+            await self._applier.in_store(partial(self._store.claim, places))
 
     async def _step(self) -> bool:
         """Read what has come, and apply it; False if nothing came."""

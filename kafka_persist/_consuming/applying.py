@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 import trio
 
 from ..driver import Log
+from ..errors import ProjectionFailed
 from .decoding import EventDecoder
 from .failing import ErrorPolicy, failure_of
 from .projection_store import ProjectionStore
@@ -111,8 +112,10 @@ class Applier:
                 failed = failure_of([event], error)
                 if failed is None:
                     raise
-                failed.__cause__ = failed.__cause__ or error
-                is_of_event = failed is error  # else the store failed, and would fail for the next event, too
+                if failed is not error:
+                    failed.__cause__ = failed.__cause__ or error
+                # Otherwise the store failed, and would fail for the next event, too.
+                is_of_event = failed is error and isinstance(failed, ProjectionFailed)
             failures += 1
             if not self._policy.tries_again(failures):
                 if not is_of_event:
