@@ -1,6 +1,6 @@
 """Read models: published events, each applied once to a store of one's own.
 
-A projection reads user-defined topics without a consumer group. Where it stands is kept in the read model's own store, in
+A projection reads user-defined topics, all their partitions or, as a member of a group, some of them. Where it stands is kept in the read model's own store, in
 the same transaction as what an event changed there, so a crash neither loses nor repeats an event. The topic itself may
 hold an event twice (``mode = "at-least-once"``); the store also remembers the last sequence number of each persistence
 id, and leaves out what is not above it.
@@ -8,11 +8,13 @@ id, and leaves out what is not above it.
 Theory of operation: the store's transaction ``(changes, position, sequence number)`` is the only truth. The projection
 claims its partitions in the store, reads from the stored positions on and hands over batches; the store checks, inside
 the transaction, that nobody has claimed a partition since, and that each position is the one that it expects. So a second
-process on the same read model takes it over, and the first one stops instead of applying events twice.
+process on the same read model takes it over, and the first one stops instead of applying events twice. With a group, they
+share the partitions (`_consuming.group_member`).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
@@ -24,11 +26,12 @@ import trio
 from ._consuming.applying import Applier
 from ._consuming.decoding import EventDecoder
 from ._consuming.failing import ErrorPolicy, apply_failed
-from ._consuming.projection_store import ProjectionStore
+from ._consuming.group_member import GroupMember
+from ._consuming.projection_store import Place, ProjectionStore, beginnings
 from ._lifecycle import require_trio
 from .config import JournalConfig
 from .driver import Log, TopicSpec
-from .errors import JournalHeadLost, RecoveryStalled, UnsupportedOperation, UsageError
+from .errors import RecoveryStalled, UnsupportedOperation, UsageError
 from .naming import is_legal_topic_name
 from .serialization import Serializer
 
@@ -44,6 +47,9 @@ T = TypeVar("T")
 
 BATCH: Final = 500
 """Events in one transaction at most."""
+
+LOOK_SECONDS: Final = 0.25
+"""How often `wait_for` looks into the store at least: another member of the group may have applied the event."""
 
 
 @attrs.frozen
@@ -65,6 +71,7 @@ async def open_projection(
     topics: str | Sequence[str],
     store: ProjectionStore,
     *,
+    group: str | None = None,
     serializer: Serializer | None = None,
     on_error: ErrorPolicy | None = None,
 ) -> AsyncIterator[Projection]:
@@ -74,11 +81,15 @@ async def open_projection(
         config: the journal's: brokers, security, creation of topics.
         topics: one or several; missing ones are created unless ``config.topics.create`` is false.
         store: the read model; stays open.
+        group: the name of the projection, where several processes share one read model: Kafka gives each of them a part of
+            the partitions, and another one when a process comes or goes. It is the name of a consumer group, which
+            nothing else may use. Without it, this process reads all partitions.
         serializer: the registry of payload types; by default plain data only.
         on_error: what happens with an event that cannot be applied; by default the projection stops there.
 
     Raises:
-        UsageError: no topic, or an illegal name.
+        UsageError: no topic, an illegal name, or an empty group.
+        UnsupportedOperation: `store` cannot be shared (it has no `ProjectionStore.claim`).
         TopicMissing: a topic is missing, and creation is not allowed.
         BrokerError: the broker did not answer, or refused.
     """
@@ -86,6 +97,8 @@ async def open_projection(
     names = [topics] if isinstance(topics, str) else list(topics)
     if not names or not all(is_legal_topic_name(name) for name in names):
         raise UsageError(f"topics must be one or more names of topics, not {topics!r}")
+    if group is not None:
+        _check_group(group, store)
     from ._kafka.consumers import open_event_reader
 
     settings = config.event_topic_settings()
@@ -97,9 +110,17 @@ async def open_projection(
             from ._kafka.dead_letters import open_dead_letter_producer
 
             send = await stack.enter_async_context(open_dead_letter_producer(config, policy.dead_letter_topic))
-        reader = await stack.enter_async_context(open_event_reader(config, specs, start="earliest"))
+        reader = await stack.enter_async_context(open_event_reader(config, specs, group=group or "", start="earliest"))
         applier = Applier(store, EventDecoder(serializer), policy, send)
-        yield Projection(reader, names, store, applier, stall_seconds=config.recovery_stall_timeout)
+        member = None if group is None else GroupMember(reader, names, store, applier, batch=BATCH)
+        yield Projection(reader, names, store, applier, member, stall_seconds=config.recovery_stall_timeout)
+
+
+def _check_group(group: str, store: ProjectionStore) -> None:
+    if not group:
+        raise UsageError("group must be the name of the projection, the same one in all its processes")
+    if type(store).claim is ProjectionStore.claim:
+        store.claim(())  # says that it cannot
 
 
 class Projection:
@@ -114,6 +135,7 @@ class Projection:
         topics: Sequence[str],
         store: ProjectionStore,
         applier: Applier,
+        member: GroupMember | None,
         *,
         stall_seconds: float,
     ) -> None:
@@ -121,6 +143,7 @@ class Projection:
         self._topics = topics
         self._store = store
         self._applier = applier
+        self._member = member
         self._stall_seconds = stall_seconds
         self._next: dict[Log, int] | None = None
         self._passed: dict[tuple[str, int], int] = {}
@@ -135,16 +158,28 @@ class Projection:
         """Records that were left out (`ErrorPolicy`), since it was opened."""
         return self._applier.skipped
 
+    @property
+    def partitions(self) -> Sequence[Place]:
+        """Each (topic, partition) whose events are applied here now."""
+        if self._member is not None:
+            return self._member.partitions
+        return sorted((log.topic, log.partition) for log in self._next or ())
+
     def __repr__(self) -> str:
         return f"<Projection of {', '.join(self._topics)}, {self.applied} events applied>"
 
     async def run(self) -> None:
         """Apply events as they come, forever.
 
+        With a group, it takes part in it from now on until the block of `open_projection` is left. Whoever is fenced, since
+        the group gave its partitions to another process, goes on with those that it has.
+
         Raises: as `catch_up`.
 
         Cancellation: a batch is applied completely or not at all.
         """
+        if self._member is not None:
+            await self._member.run()
         while True:
             await self._step()
 
@@ -152,6 +187,7 @@ class Projection:
         """Apply everything that is in the topics now, and return.
 
         Raises:
+            UsageError: the projection has a group, so nobody knows who applies what.
             StoredDataError: a value cannot be decoded; everything before it was applied.
             JournalHeadLost: events were removed from a topic (retention) before they were applied: `rebuild`, or
                 restore the topic.
@@ -163,6 +199,7 @@ class Projection:
 
         Cancellation: a batch is applied completely or not at all.
         """
+        self._alone("catch_up")
         ends = await self._look_up(partial(self._reader.ends, list(await self._positions())))
         moved = trio.current_time()
         while not _reached(positions := await self._positions(), ends):
@@ -171,6 +208,13 @@ class Projection:
             elif trio.current_time() > moved + self._stall_seconds:
                 raise self._stalled(positions, ends)
         await self._advance()
+
+    def _alone(self, what: str) -> None:
+        if self._member is not None:
+            raise UsageError(
+                f"{what} is for one process that reads all partitions: stop the projection's other processes, and open it "
+                "without group="
+            )
 
     def _stalled(self, positions: Mapping[Log, int], ends: Mapping[Log, int]) -> RecoveryStalled:
         log, end = next((log, end) for log, end in ends.items() if positions[log] < end)
@@ -182,7 +226,8 @@ class Projection:
     async def wait_for(self, persistence_id: str, sequence_nr: int) -> None:
         """Return when the read model holds this event: what a program has just stored can be found from then on.
 
-        Another task has to run the projection meanwhile (`run`). To give up after some time, put it into
+        Another task has to run the projection meanwhile (`run`), or another member of its group, whose work is looked for
+        four times a second. To give up after some time, put it into
         ``trio.fail_after(...)``. An event that was left out by the `ErrorPolicy` is not waited for.
 
         Raises:
@@ -192,13 +237,15 @@ class Projection:
             moved = self._applier.moved  # before the look: what is applied meanwhile wakes us
             if await self._applier.in_store(partial(self._store.last_applied, persistence_id)) >= sequence_nr:
                 return
-            await moved.wait()
+            with trio.move_on_after(math.inf if self._member is None else LOOK_SECONDS):
+                await moved.wait()
 
     async def rebuild(self) -> None:
         """Empty the read model, then apply everything from the beginning of the topics.
 
         Raises: as `catch_up`.
         """
+        self._alone("rebuild")
         await self._applier.in_store(self._store.clear)
         self._next = None
         await self.catch_up()
@@ -232,14 +279,7 @@ class Projection:
         logs = await self._look_up(partial(self._reader.partitions_of, self._topics))
         await self._claim(logs)
         known = await self._applier.in_store(self._store.positions)  # behind the claim: nobody moves them any more
-        found: dict[Log, int] = {}
-        for log, start in (await self._look_up(partial(self._reader.starts, logs))).items():
-            found[log] = known.get((log.topic, log.partition), start)
-            if found[log] < start:
-                raise JournalHeadLost(
-                    f"{log} begins at offset {start}, but the read model has read up to {found[log]}: events were "
-                    "removed before they were applied. Rebuild the read model, or restore the topic"
-                )
+        found = beginnings(known, await self._look_up(partial(self._reader.starts, logs)))
         self._reader.assign(found)
         return found
 

@@ -8,6 +8,7 @@ from types import TracebackType
 
 from ._consuming.projection_store import Place, fenced
 from .consuming import ReceivedEvent
+from .errors import ReadModelUnavailable
 from .projection import ProjectionStore, apply_failed
 
 __all__ = ["SqliteProjectionStore"]
@@ -206,13 +207,24 @@ _FORGET = (
 
 
 class _Transaction:
-    """BEGIN IMMEDIATE: a second writer waits, or fails, before it reads."""
+    """BEGIN IMMEDIATE: a second writer waits, or fails, before it reads.
+
+    Raises:
+        ReadModelUnavailable: another process writes, and has not ended within SQLite's patience (5 s).
+    """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
     def __enter__(self) -> None:
-        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF not in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
+                raise
+            raise ReadModelUnavailable(
+                f"{error}: another process writes to the read model's database and does not come to an end; nothing was changed"
+            ) from error
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None

@@ -6,7 +6,8 @@ import abc
 from collections.abc import Collection, Mapping, Sequence
 from typing import TypeAlias
 
-from ..errors import ProjectionFenced, UnsupportedOperation
+from ..driver import Log
+from ..errors import JournalHeadLost, ProjectionFenced, UnsupportedOperation
 from .stream import ReceivedEvent
 
 Place: TypeAlias = tuple[str, int]
@@ -93,3 +94,20 @@ def fenced(place: Place, offset: int | None = None) -> ProjectionFenced:
     return ProjectionFenced(
         f"{where}: another process has taken this partition of the read model over. Nothing of the batch was applied here"
     ).about(topic=topic, offset=offset)
+
+
+def beginnings(known: Mapping[Place, int], starts: Mapping[Log, int]) -> dict[Log, int]:
+    """Where to read on: at the stored positions, or where a partition begins.
+
+    Raises:
+        JournalHeadLost: a partition begins above its stored position.
+    """
+    found: dict[Log, int] = {}
+    for log, start in starts.items():
+        found[log] = known.get((log.topic, log.partition), start)
+        if found[log] < start:
+            raise JournalHeadLost(
+                f"{log} begins at offset {start}, but the read model has read up to {found[log]}: events were "
+                "removed before they were applied. Rebuild the read model, or restore the topic"
+            ).about(topic=log.topic, offset=found[log])
+    return found

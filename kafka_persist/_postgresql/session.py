@@ -25,6 +25,16 @@ _DEFAULTS: Final = {
 """A server that is gone without a word is noticed within about half a minute: a cancellation waits for the transaction."""
 
 
+_SETTINGS: Final = {
+    "idle_in_transaction_session_timeout": "60s",
+    "tcp_keepalives_idle": "30",
+    "tcp_keepalives_interval": "10",
+    "tcp_keepalives_count": "3",
+}
+"""Where the server has no value of its own: a process that stands still, or whose machine is gone, must not hold the claims of its
+partitions for hours, or nobody can take them over."""
+
+
 class Session:
     """One connection at a time, used by one thread at a time; every method blocks.
 
@@ -62,6 +72,12 @@ class Session:
         except psycopg.Error as error:
             raise not_let_in(error) from error
         try:
+            with translated("setting timeouts"):
+                for name, value in _SETTINGS.items():
+                    connection.execute(
+                        "SELECT set_config(%s, %s, false) FROM pg_settings WHERE name = %s AND source = 'default'",
+                        (name, value, name),
+                    )
             with translated("creating the tables of the read model"), connection.transaction():
                 self._prepare(connection)
         except BaseException:
