@@ -10,6 +10,7 @@
     publishing, consuming         which user-defined topics events go to; reading them: `open_events`
     projection                    read models: each event applied once: `open_projection`
     config, serialization, naming settings, types of payloads, names of topics
+    tracing                       what a tracing system is told; otel: OpenTelemetry's adapter, its only importer
     driver, limits                what a store needs of a log; every size that does not depend on the configuration
 
 A private folder belongs to the public module of the same name: _journal, _snapshots, _publishing, _consuming, _memory, _config,

@@ -34,6 +34,7 @@ from .driver import Log, TopicSpec
 from .errors import RecoveryStalled, UnsupportedOperation, UsageError
 from .naming import is_legal_topic_name
 from .serialization import Serializer
+from .tracing import Tracing
 
 if TYPE_CHECKING:
     from ._kafka.dead_letters import SendDeadLetter
@@ -74,6 +75,7 @@ async def open_projection(
     group: str | None = None,
     serializer: Serializer | None = None,
     on_error: ErrorPolicy | None = None,
+    tracing: Tracing | None = None,
 ) -> AsyncIterator[Projection]:
     """Open a projection of user-defined topics into `store`.
 
@@ -86,6 +88,7 @@ async def open_projection(
             nothing else may use. Without it, this process reads all partitions.
         serializer: the registry of payload types; by default plain data only.
         on_error: what happens with an event that cannot be applied; by default the projection stops there.
+        tracing: is told of spans (`kafka_persist.otel.OpenTelemetryTracing`); None for nobody, which costs nothing.
 
     Raises:
         UsageError: no topic, an illegal name, or an empty group.
@@ -111,7 +114,7 @@ async def open_projection(
 
             send = await stack.enter_async_context(open_dead_letter_producer(config, policy.dead_letter_topic))
         reader = await stack.enter_async_context(open_event_reader(config, specs, group=group or "", start="earliest"))
-        applier = Applier(store, EventDecoder(serializer), policy, send)
+        applier = Applier(store, EventDecoder(serializer), policy, send, tracing)
         member = None if group is None else GroupMember(reader, names, store, applier, batch=BATCH)
         yield Projection(reader, names, store, applier, member, stall_seconds=config.recovery_stall_timeout)
 
