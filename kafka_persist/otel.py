@@ -12,8 +12,8 @@ try:
     from opentelemetry import trace
     from opentelemetry.context import Context
     from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
-except ImportError as error:
-    raise ImportError("tracing needs OpenTelemetry's API: pip install 'kafka-persist[otel]'") from error
+except ImportError as _missing:
+    raise ImportError("tracing needs OpenTelemetry's API: pip install 'kafka-persist[otel]'") from _missing
 
 __all__ = ["OpenTelemetryTracing"]
 

@@ -27,10 +27,10 @@ try:
     from ._postgresql import tables
     from ._postgresql.answers import REFUSED, UNAVAILABLE, is_other_transactions, refusal_of_events
     from ._postgresql.session import Connection, Session
-except ImportError as error:
+except ImportError as _missing:
     raise ImportError(
         "a read model in PostgreSQL needs psycopg 3 and libpq: pip install 'kafka-persist[postgresql]'"
-    ) from error
+    ) from _missing
 
 __all__ = ["PostgresqlProjectionStore", "open_postgresql_store"]
 
