@@ -354,7 +354,8 @@ class TopicPerIdJournal(KafkaJournal):
         try:
             await self._driver.delete_before(idlog.log, offset)
         except BrokerError as error:
-            _log.warning("%s: the deleted events are hidden but still on disk: %s", idlog.log, error)
+            text = "%s: the deleted events are hidden but still on disk: %s"
+            _log.warning(text, idlog.log, error, extra={"event": "deletion.incomplete"})
 
     # --- bookmarks -----------------------------------------------------------------------------------------------
 

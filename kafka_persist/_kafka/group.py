@@ -183,7 +183,11 @@ class EventReader(TopicLookups):
             assert offset is not None
             self._progress.end_reached(log, offset)
         elif error.code() == KafkaError._MAX_POLL_EXCEEDED:  # the member joins again by itself
-            _log.warning("the event loop stood still too long, the group took the partitions: %s", describe(error))
+            _log.warning(
+                "the event loop stood still too long, the group took the partitions: %s",
+                describe(error),
+                extra={"event": "consumer.stood-still"},
+            )
         elif error.code() in UNREACHABLE or error.retriable():
             _log.debug("reading %s: %s", log, describe(error))
         elif error.code() == KafkaError._AUTO_OFFSET_RESET and self._assignment.is_untouched(log):
@@ -294,7 +298,12 @@ class EventReader(TopicLookups):
                 if not error.retriable:
                     self._fail(error)
                     return
-                _log.log(logging.DEBUG if failures else logging.WARNING, "asked again: %s", error)
+                _log.log(
+                    logging.DEBUG if failures else logging.WARNING,
+                    "asked again: %s",
+                    error,
+                    extra={"event": "consumer.position-unknown"},
+                )
                 failures += 1
                 await trio.sleep(PAUSE_SECONDS)
                 self._unplaced.set()
@@ -343,7 +352,11 @@ class EventReader(TopicLookups):
                 with trio.move_on_after(HURRIED_COMMIT_SECONDS, shield=True):
                     await self._settle()
             if left := self._left():
-                _log.warning("left with %d positions uncommitted: the next reader repeats events", left)
+                _log.warning(
+                    "left with %d positions uncommitted: the next reader repeats events",
+                    left,
+                    extra={"event": "consumer.uncommitted"},
+                )
             if self._waiting is not None:
                 self._waiting.close()
             answers = not left and (begun or not hurried)  # one that has just been silent will not say goodbye either
