@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 
 import psycopg
 import pytest
@@ -103,6 +104,27 @@ async def test_the_database_goes_away_while_it_runs(world, conninfo, postgresql)
         await projection.wait_for("b", 100)
         nursery.cancel_scope.cancel()
     assert balances(conninfo) == {"a": (45150, 300), "b": (5050, 100)}
+
+
+async def test_a_cancellation_waits_for_the_transaction(world, conninfo):
+    """It is in the database as a whole then, and nobody applies it again."""
+    await world.write(5, "a")
+    inside, go_on = threading.Event(), threading.Event()
+
+    def slow(connection, event):
+        add(connection, event)
+        inside.set()
+        assert go_on.wait(30)
+
+    async with opened(conninfo, slow) as store, world.open(store) as projection, trio.open_nursery() as nursery:
+        nursery.start_soon(projection.run)
+        await trio.to_thread.run_sync(inside.wait)
+        nursery.cancel_scope.cancel()
+        go_on.set()
+    assert balances(conninfo) == {"a": (15, 5)}
+    async with opened(conninfo) as store, world.open(store) as projection:
+        await projection.catch_up()
+        assert projection.applied == 0
 
 
 async def test_a_missing_table_skips_nothing(world, conninfo, postgresql):
