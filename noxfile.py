@@ -109,7 +109,7 @@ def floor_names() -> list[str]:
     """The names of all dependencies that pyproject.toml gives a floor for."""
     project = PYPROJECT["project"]
     lines = [*project["dependencies"], *(line for extra in project["optional-dependencies"].values() for line in extra)]
-    return sorted({re.split(r"[<>=]", line)[0] for line in lines})
+    return sorted({re.split(r"[\[<>=]", line)[0] for line in lines})
 
 
 @nox.session(default=False)

@@ -10,6 +10,7 @@
     publishing, consuming         which user-defined topics events go to; reading them: `open_events`
     projection                    read models: each event applied once: `open_projection`
     config, serialization, naming settings, types of payloads, names of topics
+    tracing                       what a tracing system is told; otel: OpenTelemetry's adapter, its only importer
     driver, limits                what a store needs of a log; every size that does not depend on the configuration
 
 A private folder belongs to the public module of the same name: _journal, _snapshots, _publishing, _consuming, _memory, _config,
@@ -21,6 +22,7 @@ _entities to entity and view, _live to entities. The others:
     _lifecycle, _waiter           nurseries for background tasks; one task that waits
     _structuring                  payload types as plain data
     projection_sqlite             a read model's store in SQLite; projection_memory: in memory
+    projection_postgresql         the same in PostgreSQL; _postgresql: the only importer of psycopg
     _commands                     the command line
 
 Importing this package loads no client: librdkafka is loaded by the first store that is opened in Kafka.
@@ -78,7 +80,10 @@ from .errors import PayloadUnreadable as PayloadUnreadable
 from .errors import PersistenceError as PersistenceError
 from .errors import PersistenceIdCollision as PersistenceIdCollision
 from .errors import ProjectionFailed as ProjectionFailed
+from .errors import ProjectionFenced as ProjectionFenced
 from .errors import PublicationPending as PublicationPending
+from .errors import ReadModelRefused as ReadModelRefused
+from .errors import ReadModelUnavailable as ReadModelUnavailable
 from .errors import RecoveryStalled as RecoveryStalled
 from .errors import SequenceNrConflict as SequenceNrConflict
 from .errors import SerializationError as SerializationError

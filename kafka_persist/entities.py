@@ -34,6 +34,7 @@ from .errors import (
 )
 from .serialization import Serializer
 from .tagging import Tagged
+from .tracing import Tracing, span_of
 
 __all__ = ["Entities", "EntityStatistics", "Health", "Latency", "ReopenPolicy", "open_entities"]
 
@@ -65,13 +66,20 @@ class Entities:
     """
 
     def __init__(
-        self, registry: Registry, tally: Tally, policy: ReopenPolicy, serializer: Serializer | None, limit: int
+        self,
+        registry: Registry,
+        tally: Tally,
+        policy: ReopenPolicy,
+        serializer: Serializer | None,
+        limit: int,
+        tracing: Tracing | None = None,
     ) -> None:
         self._registry = registry
         self._tally = tally
         self._policy = policy
         self._serializer = serializer
         self._limit = limit
+        self._tracing = tracing
         self._types: dict[str, AnyType] = {}
 
     def __repr__(self) -> str:
@@ -216,9 +224,10 @@ class Entities:
     ) -> Any:
         began = trio.current_time()
         try:
-            result = await self._with_entity(
-                type_, id_, lambda entity: entity.attempt(key, decide, args, kwargs), repeatable=key is not None
-            )
+            with span_of(self._tracing, "execute", persistence_id=self._known(type_).persistence_id(id_)):
+                result = await self._with_entity(
+                    type_, id_, lambda entity: entity.attempt(key, decide, args, kwargs), repeatable=key is not None
+                )
         except (BrokerError, WriteOutcomeUnknown) as error:
             self._tally.writes.failed(error)
             raise
@@ -301,6 +310,7 @@ async def open_entities(
     idle_after: float | None,
     limit: int,
     reopen: ReopenPolicy,
+    tracing: Tracing | None = None,
 ) -> AsyncIterator[Entities]:
     """Open a registry; `Persistence.entities` calls it with its own parts."""
     tally = Tally()
@@ -315,7 +325,7 @@ async def open_entities(
         )
         tasks.spawn(registry.passivate_idle)
         try:
-            yield Entities(registry, tally, reopen, serializer, limit)
+            yield Entities(registry, tally, reopen, serializer, limit, tracing)
             await registry.close()
         finally:
             registry.close_now()

@@ -16,16 +16,9 @@ from ._entities.retention import Retention
 from ._entities.services import Services
 from ._entities.snapshots import OnSnapshot, Snapshots
 from ._entities.stopping import NotRun, stopped
-from ._entities.writes import advice_on, atomic_write, check_labels, evolved, with_key
+from ._entities.writes import advice_on, atomic_write, check_labels, evolved, with_key, with_trace
 from .command import Decision, Reply, decide_on
-from .errors import (
-    BrokerError,
-    EventRejected,
-    PersistenceError,
-    StoreClosed,
-    UsageError,
-    printable,
-)
+from .errors import BrokerError, EventRejected, PersistenceError, StoreClosed, UsageError, printable
 from .model import AtomicWrite, Rejection, SnapshotMetadata
 from .tagging import Labeller, Tagged
 
@@ -200,9 +193,10 @@ class Entity(Generic[S, E]):
 
     async def _locked(self, key: str | None, decide: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         self._check_usable()
-        async with self._lock:
-            self._check_usable()
-            return await self._run(key, decide, args, kwargs)
+        with self._services.span("execute", persistence_id=self.persistence_id):
+            async with self._lock:
+                self._check_usable()
+                return await self._run(key, decide, args, kwargs)
 
     async def attempt(self, key: str | None, decide: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         """What the registry calls in place of `execute`: it must know whether a command has run at all.
@@ -236,13 +230,23 @@ class Entity(Generic[S, E]):
         if not given:
             await trio.lowlevel.checkpoint()
             return ()
+        about, first = self.persistence_id, self._sequence_nr + 1
+        with self._services.span("persist", persistence_id=about, sequence_nr=first, events=len(given)):
+            return await self._store_some(given, key, decision)
+
+    async def _store_some(
+        self, given: Sequence[E | Tagged[E]], key: str | None, decision: Decision | None
+    ) -> tuple[E, ...]:
         events, labels = self._labeller.label(given)
+        labels = with_trace(labels, self._services)
         if key is not None and decision is not None:
             labels = with_key(labels, key, decision)
         check_labels(self._services.journal, labels)
         state, wanted = evolved(self._fold, self._snapshots.retention, events, self._sequence_nr + 1)
         write = atomic_write(self.persistence_id, self._sequence_nr + 1, self._writer, events, labels)
-        await self._delete_orphans()
+        if self._orphans:  # of events that the journal lost: gone before their numbers are used again
+            await self._services.delete_snapshots(self._orphans)
+            self._orphans = ()
         rejection = await self._write(write)
         self._sequence_nr = write.last_sequence_nr
         if rejection is not None:
@@ -265,12 +269,6 @@ class Entity(Generic[S, E]):
                 raise
             raise stopped(self.persistence_id, error) from error
         return rejection
-
-    async def _delete_orphans(self) -> None:  # noqa: ASYNC910 - called where there are some
-        """Remove snapshots of events that the journal lost, before their numbers are used again."""
-        for orphan in self._orphans:
-            await self._services.snapshot_store.delete(orphan)
-        self._orphans = ()
 
     # --- snapshots and deletion ----------------------------------------------------------------------------------
 
@@ -390,7 +388,8 @@ async def recover_entity(
         view_of=None,
         begin=lambda: services.journal.claim(fold.persistence_id, writer),
     )
-    recovered = await recovery.run()
+    with services.span("recover", persistence_id=fold.persistence_id):
+        recovered = await recovery.run()
     snapshots = Snapshots(
         services, fold.persistence_id, retention=retention, newest=recovered.snapshot, on_snapshot=on_snapshot
     )

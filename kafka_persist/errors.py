@@ -4,6 +4,7 @@
 * `WriteError`: the fate of a write (fenced: certainly not stored; unknown: a new claim decides).
 * `BrokerError`: the broker, the network or the topic's settings. `retriable` says whether waiting may help.
 * `StoredDataError`: what is stored is not what was written. It is never retried, and never skipped silently.
+* `ReadModelError`: the database of a projection's read model. `retriable` says whether waiting may help.
 
 Foreign exceptions (librdkafka, kazoo, cbor2) never leave the library.
 """
@@ -117,6 +118,13 @@ class ProjectionFailed(UsageError):  # noqa: N818 - named as the state, like `Ev
     )
     partition: int | None = None
     sequence_nr: int | None = None
+
+
+class ProjectionFenced(UsageError):  # noqa: N818 - named as the state, like `WriterFenced`
+    """Another process has taken partitions of the read model over, so this one may not change it any more."""
+
+    certain = "Nothing of the batch was applied here; the process that has the partitions now applies it."
+    next_step = "Run one projection for each read model, or give all of them the same `group`."
 
 
 class AlreadyExecuted(UsageError):  # noqa: N818 - named as the state
@@ -340,3 +348,27 @@ class SnapshotUnreadable(StoredDataError):  # noqa: N818
     """
 
     metadata: SnapshotMetadata | None = None
+
+
+# --- the database of a read model --------------------------------------------------------------------------------
+
+
+class ReadModelError(PersistenceError):
+    """The database of a projection's read model; the driver's exception is the cause."""
+
+
+class ReadModelUnavailable(ReadModelError, ConnectionError):  # noqa: N818 - named as the state
+    """The database cannot be reached, ended the connection, or could not complete the transaction now."""
+
+    retriable = True
+    certain = "The transaction took effect completely or not at all, and its positions with it: repeating it is safe."
+    next_step = (
+        "Try again (`ErrorPolicy` does); if it lasts, look at the database: does it run, has it free connections?"
+    )
+
+
+class ReadModelRefused(ReadModelError, PermissionError):  # noqa: N818 - named as the state
+    """The database answers, and refuses: the password, a missing database, table or column, a missing privilege."""
+
+    certain = "Nothing was changed by this call, and no event was skipped for it."
+    next_step = "Change what the message names, on the database or in the program; then start the projection again."

@@ -33,20 +33,16 @@ from ._lifecycle import Background, background, require_trio
 from ._publishing.event_topics import Collisions
 from ._publishing.id_discovery import Failures, each_stored_id
 from ._publishing.service import NoSink, Publishing, make_mapping, make_service
+from ._publishing.traced import traced
 from ._shared.store import SharedJournal
 from .abc import Capability, ReplayChannel
 from .config import JournalConfig
 from .driver import Driver
-from .errors import (
-    BrokerError,
-    ConfigError,
-    CorruptRecord,
-    StoreClosed,
-    TopicMissing,
-)
+from .errors import BrokerError, ConfigError, CorruptRecord, StoreClosed, TopicMissing
 from .model import MAX_SEQUENCE_NR, AtomicWrite, Rejection, check_persistence_id
 from .publishing import EventTopicMapper, PendingReport, PublishingStatistics
 from .serialization import Serializer, default_serializer
+from .tracing import Tracing
 
 __all__ = ["KafkaJournal", "open_journal", "open_journal_on"]
 
@@ -59,6 +55,7 @@ async def open_journal(
     *,
     serializer: Serializer | None = None,
     event_topic_mapper: EventTopicMapper | None = None,
+    tracing: Tracing | None = None,
 ) -> AsyncIterator[KafkaJournal]:
     """Open a journal whose events live in Kafka.
 
@@ -66,6 +63,7 @@ async def open_journal(
         config: where and how; by default the reference configuration.
         serializer: the registry of payload types; by default plain data only.
         event_topic_mapper: which user-defined topics an event goes to; by default the one that `config` names.
+        tracing: is told of events that are published; None for nobody.
 
     Raises:
         ConfigError: the mapper that `config` names cannot be loaded, or the layout cannot publish.
@@ -88,7 +86,9 @@ async def open_journal(
         brokers = await stack.enter_async_context(located(config))
         driver = await stack.enter_async_context(open_driver_at(brokers))
         sink = NoSink() if mapping.empty else await stack.enter_async_context(open_event_sink(brokers))
-        opened = open_journal_on(driver, config, serializer=serializer, publishing=Publishing(mapping, sink))
+        opened = open_journal_on(
+            driver, config, serializer=serializer, publishing=Publishing(mapping, traced(sink, tracing))
+        )
         yield await stack.enter_async_context(opened)
 
 
@@ -354,7 +354,8 @@ class TopicPerIdJournal(KafkaJournal):
         try:
             await self._driver.delete_before(idlog.log, offset)
         except BrokerError as error:
-            _log.warning("%s: the deleted events are hidden but still on disk: %s", idlog.log, error)
+            text = "%s: the deleted events are hidden but still on disk: %s"
+            _log.warning(text, idlog.log, error, extra={"event": "deletion.incomplete"})
 
     # --- bookmarks -----------------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from .config import Config
 from .memory import MemoryBackend, open_memory_journal, open_memory_snapshot_store
 from .persistence import Persistence, open_persistence_on
 from .serialization import Serializer, default_serializer
+from .tracing import Tracing
 
 __all__ = ["open_memory_persistence"]
 
@@ -19,6 +20,7 @@ async def open_memory_persistence(
     *,
     serializer: Serializer | None = None,
     config: Config | None = None,
+    tracing: Tracing | None = None,
 ) -> AsyncIterator[Persistence]:
     """Open entities and views on stores in memory, for tests and trials.
 
@@ -27,6 +29,7 @@ async def open_memory_persistence(
         serializer: the registry of event and state types; by default plain data only.
         config: its limits hold here as well: what would be too large for Kafka is rejected, and as many snapshots
             stay; by default the reference configuration.
+        tracing: is told of spans (`kafka_persist.otel.OpenTelemetryTracing`); None for nobody, which costs nothing.
     """
     config = config or Config()
     backend = MemoryBackend() if backend is None else backend
@@ -34,6 +37,6 @@ async def open_memory_persistence(
     async with (
         open_memory_journal(backend, serializer=serializer, config=config.journal) as journal,
         open_memory_snapshot_store(backend, serializer=serializer, keep=config.snapshot_store.keep) as snapshot_store,
-        open_persistence_on(journal, snapshot_store, serializer=serializer) as persistence,
+        open_persistence_on(journal, snapshot_store, serializer=serializer, tracing=tracing) as persistence,
     ):
         yield persistence

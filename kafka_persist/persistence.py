@@ -30,6 +30,7 @@ from .publishing import EventTopicMapper
 from .serialization import Serializer, default_serializer
 from .snapshots import open_snapshot_store
 from .tagging import Labeller
+from .tracing import Tracing
 from .view import View, recover_view
 
 S = TypeVar("S")
@@ -42,6 +43,7 @@ async def open_persistence(
     *,
     serializer: Serializer | None = None,
     event_topic_mapper: EventTopicMapper | None = None,
+    tracing: Tracing | None = None,
 ) -> AsyncIterator[KafkaPersistence]:
     """Open journal and snapshot store in Kafka, and entities and views on them.
 
@@ -49,6 +51,7 @@ async def open_persistence(
         config: where and how (`load_config` reads a file); by default the reference configuration.
         serializer: the registry of event and state types; by default plain data only.
         event_topic_mapper: which user-defined topics an event goes to; by default the one that `config` names.
+        tracing: is told of spans (`kafka_persist.otel.OpenTelemetryTracing`); None for nobody, which costs nothing.
 
     Raises:
         ConnectError, AuthenticationError: see `open_journal`.
@@ -60,9 +63,11 @@ async def open_persistence(
     serializer = serializer or default_serializer()
     ignore_orphan = config.snapshot_store.ignore_orphan
     async with (
-        open_journal(config.journal, serializer=serializer, event_topic_mapper=event_topic_mapper) as journal,
+        open_journal(
+            config.journal, serializer=serializer, event_topic_mapper=event_topic_mapper, tracing=tracing
+        ) as journal,
         open_snapshot_store(config.snapshot_store, serializer=serializer) as snapshot_store,
-        open_services(journal, snapshot_store, serializer, ignore_orphan=ignore_orphan) as services,
+        open_services(journal, snapshot_store, serializer, ignore_orphan=ignore_orphan, tracing=tracing) as services,
     ):
         persistence = KafkaPersistence(services, config.journal.max_concurrent_recoveries, config)
         persistence.events_from(config.journal, serializer)
@@ -77,6 +82,7 @@ async def open_persistence_on(
     serializer: Serializer | None = None,
     max_concurrent_recoveries: int = 50,
     ignore_orphan: bool = True,
+    tracing: Tracing | None = None,
 ) -> AsyncIterator[Persistence]:
     """Open entities and views on any open journal and snapshot store: in memory, or a third party's.
 
@@ -87,9 +93,12 @@ async def open_persistence_on(
         max_concurrent_recoveries: entities and views that recover at the same time; further ones wait, in the order in
             which they came.
         ignore_orphan: whether a snapshot that is newer than the journal's last event is skipped.
+        tracing: is told of spans (`kafka_persist.otel.OpenTelemetryTracing`); None for nobody, which costs nothing.
     """
     require_trio()
-    async with open_services(journal, snapshot_store, serializer, ignore_orphan=ignore_orphan) as services:
+    async with open_services(
+        journal, snapshot_store, serializer, ignore_orphan=ignore_orphan, tracing=tracing
+    ) as services:
         yield Persistence(services, max_concurrent_recoveries)
 
 
@@ -253,6 +262,7 @@ class Persistence:
             idle_after=idle_after,
             limit=limit,
             reopen=reopen or ReopenPolicy(),
+            tracing=self._services.tracing,
         )
 
     async def _recover(self, type_: EntityType[Any, Any], persistence_id: str, tally: Tally) -> Entity[Any, Any]:

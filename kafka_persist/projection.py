@@ -1,19 +1,22 @@
 """Read models: published events, each applied once to a store of one's own.
 
-A projection reads user-defined topics without a consumer group. Where it stands is kept in the read model's own store, in
+A projection reads user-defined topics, all their partitions or, as a member of a group, some of them. Where it stands is kept in the read model's own store, in
 the same transaction as what an event changed there, so a crash neither loses nor repeats an event. The topic itself may
 hold an event twice (``mode = "at-least-once"``); the store also remembers the last sequence number of each persistence
 id, and leaves out what is not above it.
 
 Theory of operation: the store's transaction ``(changes, position, sequence number)`` is the only truth. The projection
-reads from the stored positions on and hands over batches; the store checks, inside the transaction, that each position
-is the one that it expects, so that a second process on the same read model stops instead of applying events twice.
+claims its partitions in the store, reads from the stored positions on and hands over batches; the store checks, inside
+the transaction, that nobody has claimed a partition since, and that each position is the one that it expects. So a second
+process on the same read model takes it over, and the first one stops instead of applying events twice. With a group, they
+share the partitions (`_consuming.group_member`).
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+import math
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -23,13 +26,15 @@ import trio
 from ._consuming.applying import Applier
 from ._consuming.decoding import EventDecoder
 from ._consuming.failing import ErrorPolicy, apply_failed
-from ._consuming.projection_store import ProjectionStore
+from ._consuming.group_member import GroupMember
+from ._consuming.projection_store import Place, ProjectionStore, beginnings
 from ._lifecycle import require_trio
 from .config import JournalConfig
 from .driver import Log, TopicSpec
-from .errors import JournalHeadLost, RecoveryStalled, UsageError
+from .errors import RecoveryStalled, UnsupportedOperation, UsageError
 from .naming import is_legal_topic_name
 from .serialization import Serializer
+from .tracing import Tracing
 
 if TYPE_CHECKING:
     from ._kafka.dead_letters import SendDeadLetter
@@ -43,6 +48,9 @@ T = TypeVar("T")
 
 BATCH: Final = 500
 """Events in one transaction at most."""
+
+LOOK_SECONDS: Final = 0.25
+"""How often `wait_for` looks into the store at least: another member of the group may have applied the event."""
 
 
 @attrs.frozen
@@ -64,8 +72,10 @@ async def open_projection(
     topics: str | Sequence[str],
     store: ProjectionStore,
     *,
+    group: str | None = None,
     serializer: Serializer | None = None,
     on_error: ErrorPolicy | None = None,
+    tracing: Tracing | None = None,
 ) -> AsyncIterator[Projection]:
     """Open a projection of user-defined topics into `store`.
 
@@ -73,11 +83,16 @@ async def open_projection(
         config: the journal's: brokers, security, creation of topics.
         topics: one or several; missing ones are created unless ``config.topics.create`` is false.
         store: the read model; stays open.
+        group: the name of the projection, where several processes share one read model: Kafka gives each of them a part of
+            the partitions, and another one when a process comes or goes. It is the name of a consumer group, which
+            nothing else may use. Without it, this process reads all partitions.
         serializer: the registry of payload types; by default plain data only.
         on_error: what happens with an event that cannot be applied; by default the projection stops there.
+        tracing: is told of spans (`kafka_persist.otel.OpenTelemetryTracing`); None for nobody, which costs nothing.
 
     Raises:
-        UsageError: no topic, or an illegal name.
+        UsageError: no topic, an illegal name, or an empty group.
+        UnsupportedOperation: `store` cannot be shared (it has no `ProjectionStore.claim`).
         TopicMissing: a topic is missing, and creation is not allowed.
         BrokerError: the broker did not answer, or refused.
     """
@@ -85,6 +100,8 @@ async def open_projection(
     names = [topics] if isinstance(topics, str) else list(topics)
     if not names or not all(is_legal_topic_name(name) for name in names):
         raise UsageError(f"topics must be one or more names of topics, not {topics!r}")
+    if group is not None:
+        _check_group(group, store)
     from ._kafka.consumers import open_event_reader
 
     settings = config.event_topic_settings()
@@ -96,9 +113,17 @@ async def open_projection(
             from ._kafka.dead_letters import open_dead_letter_producer
 
             send = await stack.enter_async_context(open_dead_letter_producer(config, policy.dead_letter_topic))
-        reader = await stack.enter_async_context(open_event_reader(config, specs, start="earliest"))
-        applier = Applier(store, EventDecoder(serializer), policy, send)
-        yield Projection(reader, names, store, applier, stall_seconds=config.recovery_stall_timeout)
+        reader = await stack.enter_async_context(open_event_reader(config, specs, group=group or "", start="earliest"))
+        applier = Applier(store, EventDecoder(serializer), policy, send, tracing)
+        member = None if group is None else GroupMember(reader, names, store, applier, batch=BATCH)
+        yield Projection(reader, names, store, applier, member, stall_seconds=config.recovery_stall_timeout)
+
+
+def _check_group(group: str, store: ProjectionStore) -> None:
+    if not group:
+        raise UsageError("group must be the name of the projection, the same one in all its processes")
+    if type(store).claim is ProjectionStore.claim:
+        store.claim(())  # says that it cannot
 
 
 class Projection:
@@ -113,6 +138,7 @@ class Projection:
         topics: Sequence[str],
         store: ProjectionStore,
         applier: Applier,
+        member: GroupMember | None,
         *,
         stall_seconds: float,
     ) -> None:
@@ -120,6 +146,7 @@ class Projection:
         self._topics = topics
         self._store = store
         self._applier = applier
+        self._member = member
         self._stall_seconds = stall_seconds
         self._next: dict[Log, int] | None = None
         self._passed: dict[tuple[str, int], int] = {}
@@ -134,16 +161,28 @@ class Projection:
         """Records that were left out (`ErrorPolicy`), since it was opened."""
         return self._applier.skipped
 
+    @property
+    def partitions(self) -> Sequence[Place]:
+        """Each (topic, partition) whose events are applied here now."""
+        if self._member is not None:
+            return self._member.partitions
+        return sorted((log.topic, log.partition) for log in self._next or ())
+
     def __repr__(self) -> str:
         return f"<Projection of {', '.join(self._topics)}, {self.applied} events applied>"
 
     async def run(self) -> None:
         """Apply events as they come, forever.
 
+        With a group, it takes part in it from now on until the block of `open_projection` is left. Whoever is fenced, since
+        the group gave its partitions to another process, goes on with those that it has.
+
         Raises: as `catch_up`.
 
         Cancellation: a batch is applied completely or not at all.
         """
+        if self._member is not None:
+            await self._member.run()
         while True:
             await self._step()
 
@@ -151,15 +190,19 @@ class Projection:
         """Apply everything that is in the topics now, and return.
 
         Raises:
+            UsageError: the projection has a group, so nobody knows who applies what.
             StoredDataError: a value cannot be decoded; everything before it was applied.
             JournalHeadLost: events were removed from a topic (retention) before they were applied: `rebuild`, or
                 restore the topic.
             ConnectError, BrokerError: the broker did not answer, or refused.
             RecoveryStalled: no record came for ``recovery_stall_timeout``, and there are more.
             ProjectionFailed: the store or the user's function raised; the batch was not applied.
+            ProjectionFenced: another process has taken the read model over. The next call takes it back.
+            ReadModelUnavailable, ReadModelRefused: the read model's database cannot be reached, or refuses.
 
         Cancellation: a batch is applied completely or not at all.
         """
+        self._alone("catch_up")
         ends = await self._look_up(partial(self._reader.ends, list(await self._positions())))
         moved = trio.current_time()
         while not _reached(positions := await self._positions(), ends):
@@ -168,6 +211,13 @@ class Projection:
             elif trio.current_time() > moved + self._stall_seconds:
                 raise self._stalled(positions, ends)
         await self._advance()
+
+    def _alone(self, what: str) -> None:
+        if self._member is not None:
+            raise UsageError(
+                f"{what} is for one process that reads all partitions: stop the projection's other processes, and open it "
+                "without group="
+            )
 
     def _stalled(self, positions: Mapping[Log, int], ends: Mapping[Log, int]) -> RecoveryStalled:
         log, end = next((log, end) for log, end in ends.items() if positions[log] < end)
@@ -179,7 +229,8 @@ class Projection:
     async def wait_for(self, persistence_id: str, sequence_nr: int) -> None:
         """Return when the read model holds this event: what a program has just stored can be found from then on.
 
-        Another task has to run the projection meanwhile (`run`). To give up after some time, put it into
+        Another task has to run the projection meanwhile (`run`), or another member of its group, whose work is looked for
+        four times a second. To give up after some time, put it into
         ``trio.fail_after(...)``. An event that was left out by the `ErrorPolicy` is not waited for.
 
         Raises:
@@ -189,13 +240,15 @@ class Projection:
             moved = self._applier.moved  # before the look: what is applied meanwhile wakes us
             if await self._applier.in_store(partial(self._store.last_applied, persistence_id)) >= sequence_nr:
                 return
-            await moved.wait()
+            with trio.move_on_after(math.inf if self._member is None else LOOK_SECONDS):
+                await moved.wait()
 
     async def rebuild(self) -> None:
         """Empty the read model, then apply everything from the beginning of the topics.
 
         Raises: as `catch_up`.
         """
+        self._alone("rebuild")
         await self._applier.in_store(self._store.clear)
         self._next = None
         await self.catch_up()
@@ -206,9 +259,16 @@ class Projection:
         Raises:
             ConnectError, BrokerError: the broker did not answer, or refused.
         """
-        positions = dict(await self._positions())
-        ends = await self._look_up(partial(self._reader.ends, positions))
-        behind = {(log.topic, log.partition): end - positions[log] for log, end in ends.items()}
+        known = await self._applier.in_store(self._store.positions)
+        logs = await self._look_up(partial(self._reader.partitions_of, self._topics))
+        starts = await self._look_up(partial(self._reader.starts, logs))
+        ends = await self._look_up(partial(self._reader.ends, logs))
+        reached = self._next or {}  # ends of transactions may have been passed that are not noted in the store yet
+        behind = {
+            (log.topic, log.partition): end
+            - max(known.get((log.topic, log.partition), starts[log]), reached.get(log, 0))
+            for log, end in ends.items()
+        }
         return Lag(sum(behind.values()), behind)
 
     async def _positions(self) -> dict[Log, int]:
@@ -219,18 +279,19 @@ class Projection:
         return self._next
 
     async def _assign(self) -> dict[Log, int]:
-        known = await self._applier.in_store(self._store.positions)
         logs = await self._look_up(partial(self._reader.partitions_of, self._topics))
-        found: dict[Log, int] = {}
-        for log, start in (await self._look_up(partial(self._reader.starts, logs))).items():
-            found[log] = known.get((log.topic, log.partition), start)
-            if found[log] < start:
-                raise JournalHeadLost(
-                    f"{log} begins at offset {start}, but the read model has read up to {found[log]}: events were "
-                    "removed before they were applied. Rebuild the read model, or restore the topic"
-                )
+        await self._claim(logs)
+        known = await self._applier.in_store(self._store.positions)  # behind the claim: nobody moves them any more
+        found = beginnings(known, await self._look_up(partial(self._reader.starts, logs)))
         self._reader.assign(found)
         return found
+
+    async def _claim(self, logs: Iterable[Log]) -> None:
+        """Fence whoever had the partitions, if the store can; if not, its positions alone must do."""
+        await trio.lowlevel.checkpoint()
+        places = [(log.topic, log.partition) for log in logs]
+        with suppress(UnsupportedOperation):
+            await self._applier.in_store(partial(self._store.claim, places))
 
     async def _step(self) -> bool:
         """Read what has come, and apply it; False if nothing came."""

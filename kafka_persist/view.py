@@ -216,7 +216,7 @@ async def recover_view(
         return highest
 
     recovery = Recovery(services=services, fold=fold, snapshot_id=view_id, view_of=fold.persistence_id, begin=look)
-    recovered = await recovery.run()
-    for orphan in recovered.orphans:
-        await services.snapshot_store.delete(orphan)
+    with services.span("recover", persistence_id=fold.persistence_id, view_id=view_id):
+        recovered = await recovery.run()
+    await services.delete_snapshots(recovered.orphans)
     return View(services, fold, view_id, recovered, bookmark, retention, poll_every)

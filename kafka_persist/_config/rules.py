@@ -94,8 +94,6 @@ OWNED: Final[Mapping[Kind, Mapping[str, str]]] = {
         "group.protocol.type": _NO_GROUP,
         "group.remote.assignor": _NO_GROUP,
         "partition.assignment.strategy": _NO_GROUP,
-        "session.timeout.ms": _NO_GROUP,
-        "heartbeat.interval.ms": _NO_GROUP,
         "enable.auto.commit": _NO_COMMIT,
         "auto.commit.enable": _NO_COMMIT,
         "auto.commit.interval.ms": _NO_COMMIT,

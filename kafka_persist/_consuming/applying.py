@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import trio
 
 from ..driver import Log
+from ..errors import ProjectionFailed
+from ..tracing import Tracing, span_of
 from .decoding import EventDecoder
 from .failing import ErrorPolicy, failure_of
 from .projection_store import ProjectionStore
@@ -39,6 +42,7 @@ class Applier:
         decoder: EventDecoder,
         policy: ErrorPolicy,
         send_dead_letter: SendDeadLetter | None,
+        tracing: Tracing | None = None,
     ) -> None:
         self.applied: int = 0
         self.skipped: int = 0
@@ -47,6 +51,7 @@ class Applier:
         self._decoder = decoder
         self._policy = policy
         self._send_dead_letter = send_dead_letter
+        self._tracing = tracing
         self._limiter = trio.CapacityLimiter(1)
 
     async def in_store(self, sync_fn: Callable[[], T]) -> T:
@@ -68,7 +73,8 @@ class Applier:
         while rest:
             events, failure = self._decode(rest)
             if events:
-                self.applied += await self._apply_events(events, rest)
+                with self._span(events):
+                    self.applied += await self._apply_events(events, rest)
                 positions.update({Log(event.topic, event.partition): event.offset + 1 for event in events})
                 self._tell_moved()
             rest = rest[len(events) :]
@@ -76,6 +82,10 @@ class Applier:
                 await self._give_up(rest[0], None, failure)
                 positions[rest[0].log] = rest[0].offset + 1
                 rest = rest[1:]
+
+    def _span(self, events: Sequence[ReceivedEvent]) -> AbstractContextManager[None]:
+        links = (event.metadata for event in events)
+        return span_of(self._tracing, "apply", links, topic=events[0].topic, events=len(events))
 
     def _decode(self, records: Sequence[RawEvent]) -> tuple[list[ReceivedEvent], Exception | None]:
         """The events in records, up to the first one that cannot be read, and its error."""
@@ -111,8 +121,10 @@ class Applier:
                 failed = failure_of([event], error)
                 if failed is None:
                     raise
-                failed.__cause__ = failed.__cause__ or error
-                is_of_event = failed is error  # else the store failed, and would fail for the next event, too
+                if failed is not error:
+                    failed.__cause__ = failed.__cause__ or error
+                # Otherwise the store failed, and would fail for the next event, too.
+                is_of_event = failed is error and isinstance(failed, ProjectionFailed)
             failures += 1
             if not self._policy.tries_again(failures):
                 if not is_of_event:

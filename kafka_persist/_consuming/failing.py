@@ -73,12 +73,12 @@ class ErrorPolicy:
         return longest * random.uniform(0.5, 1.0)  # noqa: S311 - spreads retries, keeps no secret
 
 
-def failure_of(events: Sequence[ReceivedEvent], error: Exception) -> ProjectionFailed | None:
+def failure_of(events: Sequence[ReceivedEvent], error: Exception) -> PersistenceError | None:
     """What a store's error means for a batch; None if it is not about the events, and no policy helps."""
     if isinstance(error, ProjectionFailed):
         return error
     if isinstance(error, PersistenceError):
-        return None
+        return error if error.retriable else None
     if len(events) == 1:
         return apply_failed(events[0], error)
     return ProjectionFailed(

@@ -186,7 +186,7 @@ class EventStream(trio.abc.ReceiveChannel[ReceivedEvent]):
     async def _leave_out(self, raw: RawEvent, error: StoredDataError) -> None:
         if self._send_dead_letter is not None:
             await self._send_dead_letter(raw, str(error))
-        _log.warning("left out (%s): %s", self._policy, error)
+        _log.warning("left out (%s): %s", self._policy, error, extra={"event": "consumer.skipped"})
         self._undecodable += 1
         if self._buffer and self._buffer[0] is raw:
             self._buffer.popleft()

@@ -249,7 +249,12 @@ class Recovery(Generic[S]):
         try:
             self.services.journal.resume_from(self.fold.persistence_id, bookmark)
         except CorruptRecord as error:
-            _log.warning("%s: reading from the start: %s", printable(self.snapshot_id), error)
+            _log.warning(
+                "%s: reading from the start: %s",
+                printable(self.snapshot_id),
+                error,
+                extra={"event": "entity.bookmark-unusable"},
+            )
             return False
         return True
 
@@ -260,6 +265,7 @@ class Recovery(Generic[S]):
             printable(self.snapshot_id),
             orphan.sequence_nr,
             highest,
+            extra={"event": "snapshot.orphan"},
         )
 
     def _warn_of_unreadable(self, error: SnapshotUnreadable) -> None:
@@ -269,6 +275,7 @@ class Recovery(Generic[S]):
             printable(self.snapshot_id),
             None if error.metadata is None else error.metadata.sequence_nr,
             error,
+            extra={"event": "snapshot.unused"},
         )
 
 

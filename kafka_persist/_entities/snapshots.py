@@ -158,7 +158,9 @@ class Snapshots:
 
     async def save(self, metadata: SnapshotMetadata, state: object) -> SnapshotMetadata:
         """Save now; see `SnapshotStore.save`."""
-        saved = await self._services.snapshot_store.save(metadata, state)
+        about, number = metadata.persistence_id, metadata.sequence_nr
+        with self._services.span("snapshot", persistence_id=about, sequence_nr=number):
+            saved = await self._services.snapshot_store.save(metadata, state)
         self.saved_nr = max(self.saved_nr or 0, saved.sequence_nr)
         self._kept.append(saved.sequence_nr)
         del self._kept[: -(self.retention.keep_snapshots or 1) - 1]

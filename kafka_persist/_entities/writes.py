@@ -14,6 +14,7 @@ from ..tagging import IDEMPOTENCY, Label
 from .fold import Fold
 from .keys import mark
 from .retention import Retention
+from .services import Services
 
 S = TypeVar("S")
 
@@ -56,6 +57,14 @@ def with_key(labels: Sequence[Label], key: str, decision: Decision) -> tuple[Lab
     reply = [decision.reply] if decision.replied else None
     metadata = {**(first.metadata or {}), IDEMPOTENCY: mark(key, len(labels), reply)}
     return Label(first.tags, metadata), *others
+
+
+def with_trace(labels: tuple[Label, ...], services: Services) -> tuple[Label, ...]:
+    """Put the current span's context on events, where the program traces and the journal keeps metadata."""
+    if services.tracing is None or Capability.METADATA not in services.journal.capabilities:
+        return labels
+    context = services.tracing.current()
+    return tuple(Label(label.tags, {**(label.metadata or {}), **context} or None) for label in labels)
 
 
 def check_labels(journal: Journal, labels: Sequence[Label]) -> None:

@@ -301,7 +301,12 @@ class Admin:
         if error is None:
             return self._judge(spec, {name: entry.value for name, entry in answer.result().items()})
         if error.code() in AUTHORIZATION:
-            _log.warning("topic %s: its settings cannot be checked: %s", spec.name, error.str())
+            _log.warning(
+                "topic %s: its settings cannot be checked: %s",
+                spec.name,
+                error.str(),
+                extra={"event": "topic.settings-unknown"},
+            )
             return None
         return broker_error(error, f"reading the settings of topic {spec.name}").about(topic=spec.name)
 
@@ -311,7 +316,7 @@ class Admin:
                 return TopicSettingsRefused(
                     f'topic {spec.name}: {problem}. Change the topic, or set settings-policy = "warn" to accept the loss'
                 ).about(topic=spec.name)
-            _log.warning("topic %s: %s", spec.name, problem)
+            _log.warning("topic %s: %s", spec.name, problem, extra={"event": "topic.settings-dangerous"})
         return None
 
     def broker_settings(self) -> dict[str, dict[str, str]]:

@@ -33,4 +33,9 @@ async def close_client(close: Callable[[], object], what: str, *, seconds: float
             close, abandon_on_cancel=True, limiter=trio.CapacityLimiter(1), thread_name=f"closing {what}"
         )
     if scope.cancelled_caught:
-        _log.warning("%s did not end within %g s; its thread is left behind until the process ends", what, seconds)
+        _log.warning(
+            "%s did not end within %g s; its thread is left behind until the process ends",
+            what,
+            seconds,
+            extra={"event": "client.left-behind"},
+        )

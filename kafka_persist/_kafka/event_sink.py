@@ -133,7 +133,11 @@ class KafkaEventSink(EventSink):
         async with self._changing:
             try:
                 if self._client.fatal:  # else the brokers have moved meanwhile
-                    _log.warning("the publishing client failed and is replaced: %s", self._client.fatal)
+                    _log.warning(
+                        "the publishing client failed and is replaced: %s",
+                        self._client.fatal,
+                        extra={"event": "publishing.client-replaced"},
+                    )
                     await self._bridge.close(0)
                     await self._use(await _make_client(self._config))
             finally:

@@ -30,10 +30,10 @@ removed before they were read must not go missing in silence. Where a group begi
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, Final, Literal, NamedTuple, TypeVar
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 import trio
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -44,12 +44,12 @@ from .assignment import Assignment, as_partitions
 from .closing import close_client
 from .errors import UNREACHABLE, broker_error, describe, error_in, translated
 from .leaving import leave_group
-from .lookups import Lookups, partitions_of
-from .offsets import committed_of, ends_of, starts_of
 from .positions import Positions
+from .topic_lookups import TopicLookups
 from .wakeup import TICK_SECONDS, Waiting, wait_on
 
-T = TypeVar("T")
+Find: TypeAlias = Callable[[Sequence[Log]], Awaitable[Mapping[Log, int | None]]]
+"""Says where partitions begin; None stands for the configured end of the log."""
 
 _log = logging.getLogger("kafka_persist.consuming")
 
@@ -61,10 +61,6 @@ says goodbye for five seconds."""
 HURRIED_COMMIT_SECONDS: Final = 0.4
 HURRIED_CLOSING_SECONDS: Final = 0.5
 """The same after a cancellation; a broker that answers has done so by then."""
-
-LOOKUP_SECONDS: Final = 10.0
-LOOKUPS: Final = 4
-"""Threads with look-ups, those included whose caller has left; more wait for one of these."""
 
 PAUSE_SECONDS: Final = 0.2
 """Between two attempts to look positions up, or to commit the last ones."""
@@ -86,13 +82,12 @@ class RawEvent(NamedTuple):
     assignment: int
 
 
-class EventReader:
+class EventReader(TopicLookups):
     """One consumer; see the module. Made in a worker thread, and closed in one."""
 
     def __init__(self, config: Mapping[str, Any], *, start: Literal["earliest", "latest"]) -> None:
+        super().__init__(config)
         self._consumer = Consumer({**config, "enable.partition.eof": True, "on_commit": self._answered})
-        self._lookups = Lookups(config)
-        self._limiter = trio.CapacityLimiter(LOOKUPS)
         self._waiting: Waiting | None = None
         self._start = OFFSET_BEGINNING if start == "earliest" else OFFSET_END
         self._assignment = Assignment()
@@ -132,45 +127,6 @@ class EventReader:
         self._take(positions)
         self._assignment.place(positions, named=positions)
         self._consumer.assign([TopicPartition(log.topic, log.partition, at) for log, at in positions.items()])
-
-    # --- looking up ----------------------------------------------------------------------------------------------
-
-    async def look_up(self, question: Callable[[], T]) -> T:
-        """Call one of the following, which block, in a thread.
-
-        Raises:
-            PersistenceError: as `question`.
-
-        Cancellation: the caller leaves at once; the thread ends by the question's own time limit.
-        """
-        return await trio.to_thread.run_sync(question, abandon_on_cancel=True, limiter=self._limiter)
-
-    def partitions_of(self, topics: Iterable[str]) -> Sequence[Log]:
-        """All partitions of the topics; blocks.
-
-        Raises:
-            PersistenceError: the broker did not answer, or a topic is missing.
-        """
-        return self._lookups.ask(lambda client: partitions_of(client, topics, LOOKUP_SECONDS))
-
-    def starts(self, logs: Iterable[Log]) -> dict[Log, int]:
-        """The first offset of each partition; blocks.
-
-        Raises:
-            PersistenceError: a broker did not answer.
-        """
-        with translated("looking up where user-defined topics begin"):
-            return self._lookups.ask(lambda client: starts_of(client, logs, LOOKUP_SECONDS))
-
-    def ends(self, logs: Iterable[Log]) -> dict[Log, int]:
-        """The end of each partition now; blocks. Raises as `starts`."""
-        with translated("looking up where user-defined topics end"):
-            return self._lookups.ask(lambda client: ends_of(client, logs, LOOKUP_SECONDS))
-
-    def _committed(self, logs: Iterable[Log]) -> dict[Log, int | None]:
-        """The group's committed positions, None where there is none; blocks. Raises as `starts`."""
-        with translated("looking up the positions of the group"):
-            return self._lookups.ask(lambda client: committed_of(client, logs, LOOKUP_SECONDS))
 
     # --- reading -------------------------------------------------------------------------------------------------
 
@@ -227,7 +183,11 @@ class EventReader:
             assert offset is not None
             self._progress.end_reached(log, offset)
         elif error.code() == KafkaError._MAX_POLL_EXCEEDED:  # the member joins again by itself
-            _log.warning("the event loop stood still too long, the group took the partitions: %s", describe(error))
+            _log.warning(
+                "the event loop stood still too long, the group took the partitions: %s",
+                describe(error),
+                extra={"event": "consumer.stood-still"},
+            )
         elif error.code() in UNREACHABLE or error.retriable():
             _log.debug("reading %s: %s", log, describe(error))
         elif error.code() == KafkaError._AUTO_OFFSET_RESET and self._assignment.is_untouched(log):
@@ -295,11 +255,30 @@ class EventReader:
         with self._kept():
             consumer.incremental_unassign(self._give(partitions))
 
-    async def place(self) -> None:
+    def read_again(self, logs: Iterable[Log]) -> None:
+        """Stop reading those that belong here, and ask anew where they begin.
+
+        Raises:
+            BrokerError: the client refused.
+        """
+        mine = [log for log in logs if self._assignment.number_of(log) >= 0]
+        placed = self._assignment.give(mine)
+        if placed:
+            with translated("reading user-defined topics"):
+                self._consumer.incremental_unassign(as_partitions(placed))
+        self._take(mine)  # by a new number: what was fetched before counts no more
+        self._in_vain = True
+        self._unplaced.set()
+
+    async def place(self, find: Find | None = None) -> None:
         """Find out where newly assigned partitions begin, and let the client read them; a task beside the one that reads.
 
         What cannot be looked up now is asked again; what never can is raised by `read`.
+
+        Args:
+            find: who says where they begin; by default the group's committed positions.
         """
+        find = find or self._find_committed
         failures = 0
         while True:
             await self._unplaced.wait()
@@ -311,7 +290,7 @@ class EventReader:
             if not wanted:
                 continue
             try:
-                positions = await self.look_up(partial(self._committed, list(wanted)))
+                positions = await find(list(wanted))
                 self._begin(
                     {log: at for log, at in positions.items() if self._assignment.number_of(log) == wanted[log]}
                 )
@@ -319,12 +298,20 @@ class EventReader:
                 if not error.retriable:
                     self._fail(error)
                     return
-                _log.log(logging.DEBUG if failures else logging.WARNING, "asked again: %s", error)
+                _log.log(
+                    logging.DEBUG if failures else logging.WARNING,
+                    "asked again: %s",
+                    error,
+                    extra={"event": "consumer.position-unknown"},
+                )
                 failures += 1
                 await trio.sleep(PAUSE_SECONDS)
                 self._unplaced.set()
             else:
                 failures = 0
+
+    async def _find_committed(self, logs: Sequence[Log]) -> Mapping[Log, int | None]:
+        return await self.look_up(partial(self.committed, logs))
 
     def _begin(self, positions: Mapping[Log, int | None]) -> None:
         """Begin at the committed positions; where there is none, at the configured end.
@@ -365,7 +352,11 @@ class EventReader:
                 with trio.move_on_after(HURRIED_COMMIT_SECONDS, shield=True):
                     await self._settle()
             if left := self._left():
-                _log.warning("left with %d positions uncommitted: the next reader repeats events", left)
+                _log.warning(
+                    "left with %d positions uncommitted: the next reader repeats events",
+                    left,
+                    extra={"event": "consumer.uncommitted"},
+                )
             if self._waiting is not None:
                 self._waiting.close()
             answers = not left and (begun or not hurried)  # one that has just been silent will not say goodbye either

@@ -98,7 +98,11 @@ class Positions:
             self._send([TopicPartition(log.topic, log.partition, offset) for log, offset in new.items()])
             self._unanswered += 1
         except KafkaException as exception:  # what is not committed is repeated
-            _log.warning("positions were not committed: %s", describe(error_in(exception)))
+            _log.warning(
+                "positions were not committed: %s",
+                describe(error_in(exception)),
+                extra={"event": "consumer.commit-failed"},
+            )
 
     def answered(self, error: KafkaError | None, partitions: Iterable[TopicPartition]) -> None:
         """Note the answer to a commit."""
@@ -111,4 +115,8 @@ class Positions:
             elif log in self._finished:  # not, if it was taken away meanwhile: who has it may have gone on
                 self._committed[log] = each.offset
         if failed is not None and failed.code() != KafkaError._NO_OFFSET:
-            _log.warning("positions were not committed, and are tried again: %s", describe(failed))
+            _log.warning(
+                "positions were not committed, and are tried again: %s",
+                describe(failed),
+                extra={"event": "consumer.commit-failed"},
+            )

@@ -83,7 +83,12 @@ class Producers:
         try:
             fresh = await self._make()
         except PersistenceError as error:
-            _log.warning("a producer that has seen %d topics is kept in use: %s", MAX_TOPICS, error)
+            _log.warning(
+                "a producer that has seen %d topics is kept in use: %s",
+                MAX_TOPICS,
+                error,
+                extra={"event": "producer.kept"},
+            )
             return
         finally:
             self._replacing.discard(place)

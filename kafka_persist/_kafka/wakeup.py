@@ -146,4 +146,5 @@ def _warn_once(reason: str) -> None:
         "librdkafka's descriptor events cannot be used (%s): a thread waits in their place, which is slower. "
         "confluent-kafka 2.16.1 is the version that was tested",
         reason,
+        extra={"event": "client.thread-waits"},
     )

@@ -6,6 +6,7 @@ event_topics        tells user-defined topics from journal topics; creates them;
 progress            one id: what is stored and not published, who waits for it, what is in flight
 context             what all ids share: what a publisher works with, and the bound on what is in flight
 publisher           the interface of the two ways to publish
+traced              sinks that tell a tracing system of each event
 retry               the ids whose publishing failed, each after its own pause
 id_discovery        finds the ids with unpublished events that nobody recovers
 

@@ -51,7 +51,12 @@ class Retries(Generic[P]):
         progress.last_failure = reason
         self.last_failure = f"{printable(progress.idlog.chain.persistence_id, 40)}: {reason}"
         level = logging.DEBUG if progress.failures else logging.WARNING
-        _log.log(level, "events are stored but not published yet: %s", self.last_failure)
+        _log.log(
+            level,
+            "events are stored but not published yet: %s",
+            self.last_failure,
+            extra={"event": "publishing.delayed"},
+        )
 
     def add(self, progress: P, reason: str) -> None:
         """Put an id off."""

@@ -110,7 +110,7 @@ class PublicationService:
                         seconds = max(0.0, batch.deadline - trio.current_time())
                         await self.publisher.wait(item.idlog, item.last, seconds)
             except PersistenceError as error:
-                _log.warning("a write returns before its publication: %s", error)
+                _log.warning("a write returns before its publication: %s", error, extra={"event": "publishing.late"})
 
     async def before_deleting(self, idlog: IdLog, number: int) -> None:
         """Publish the events up to `number`: nobody could read them any more.
@@ -161,7 +161,11 @@ class PublicationService:
         try:
             await self.publish_pending(None)
         except PersistenceError as error:
-            _log.warning("not all events of dead processes are published: %s", error)
+            _log.warning(
+                "not all events of dead processes are published: %s",
+                error,
+                extra={"event": "publishing.sweep-incomplete"},
+            )
 
     def statistics(self) -> PublishingStatistics:
         """See `PublishingStatistics`."""

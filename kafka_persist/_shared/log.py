@@ -120,7 +120,12 @@ class SharedLog(IdLog):
         try:
             await super()._start_at_hint()
         except JournalTruncated as error:
-            _log.warning("%s: the index is of another history of this log, and is built anew: %s", self.log, error)
+            _log.warning(
+                "%s: the index is of another history of this log, and is built anew: %s",
+                self.log,
+                error,
+                extra={"event": "index.rebuilt"},
+            )
             self.index.clear()
 
     async def _read(self, chain: Chain, stop: int | None, on_counted: Callable[[Counted], None] | None) -> Chain:
@@ -166,7 +171,7 @@ class SharedLog(IdLog):
 
     def _give_index_up(self, error: PersistenceError) -> None:
         if self.broken is None:
-            _log.error("%s: %s", self.log, error)
+            _log.error("%s: %s", self.log, error, extra={"event": "index.failed"})
             self.broken, self.failure = error, "its index cannot be used"
 
     def check_index(self) -> None:
@@ -183,7 +188,7 @@ class SharedLog(IdLog):
         try:
             self.index.table.close(keep=self.broken is None and self.index.offset == self.index.head.offset)
         except PersistenceError as error:
-            _log.warning("%s: the index is not kept: %s", self.log, error)
+            _log.warning("%s: the index is not kept: %s", self.log, error, extra={"event": "index.not-kept"})
 
     # --- writers -------------------------------------------------------------------------------------------------
 

@@ -103,7 +103,12 @@ class Loader:
         """Fail, or (by policy) warn, to go on with older ones; returns the error for the case that there are none."""
         if self.config.on_unreadable == "fail":
             raise _unreadable(topic, error, save, 'on-unreadable = "older" would take an older one')
-        _log.warning("a snapshot of %s cannot be read, trying an older one: %s", topic.persistence_id, error)
+        _log.warning(
+            "a snapshot of %s cannot be read, trying an older one: %s",
+            topic.persistence_id,
+            error,
+            extra={"event": "snapshot.older-used"},
+        )
         return _unreadable(topic, error, save, "and no older one can")
 
     async def _read(self, topic: SnapshotTopic, save: Save, *, final: bool) -> SelectedSnapshot:

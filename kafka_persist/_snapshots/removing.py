@@ -104,9 +104,19 @@ class Tidier:
                 await self._sweep(topic, garbage_before)
                 await self._write_index(topic)
         except trio.TooSlowError:
-            _log.warning("%s: replaced snapshots are not removed yet: no answer in %g s", topic.log, self.seconds)
+            _log.warning(
+                "%s: replaced snapshots are not removed yet: no answer in %g s",
+                topic.log,
+                self.seconds,
+                extra={"event": "snapshot.not-removed"},
+            )
         except PersistenceError as error:
-            _log.warning("%s: replaced snapshots are not removed yet: %s", topic.log, error)
+            _log.warning(
+                "%s: replaced snapshots are not removed yet: %s",
+                topic.log,
+                error,
+                extra={"event": "snapshot.not-removed"},
+            )
 
     async def _retain(self, topic: SnapshotTopic) -> None:
         doomed = topic.index.shadowed()

@@ -117,13 +117,17 @@ class Discovery:
         if found.ignored != self._complaints:
             self._complaints = found.ignored
             for complaint in found.ignored:
-                _log.warning("ignored: %s", complaint)
+                _log.warning("ignored: %s", complaint, extra={"event": "brokers.registration-ignored"})
         deserted, self._deserted = self._deserted, not found.servers
         if self._deserted:
             if not deserted:  # once, not at each look
-                _log.warning("ZooKeeper names no usable broker now; keeping %s", ", ".join(self.servers))
+                _log.warning(
+                    "ZooKeeper names no usable broker now; keeping %s",
+                    ", ".join(self.servers),
+                    extra={"event": "brokers.none"},
+                )
         elif found.servers != self.servers:
-            _log.info("brokers: %s", ", ".join(found.servers))
+            _log.info("brokers: %s", ", ".join(found.servers), extra={"event": "brokers.changed"})
             self.servers = found.servers
             self._changed.set()
             self._changed = trio.Event()
@@ -140,7 +144,12 @@ class Discovery:
         except NoNodeError:
             return Brokers((), (f"{BROKERS} does not exist",))
         except KazooException as error:
-            _log.warning("ZooKeeper at %s: %s; keeping the brokers known", self._config.connect, type(error).__name__)
+            _log.warning(
+                "ZooKeeper at %s: %s; keeping the brokers known",
+                self._config.connect,
+                type(error).__name__,
+                extra={"event": "brokers.not-read"},
+            )
             return None
 
     def _registrations(self, names: list[str]) -> Mapping[str, bytes]:

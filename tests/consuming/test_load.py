@@ -10,7 +10,7 @@ import pytest
 import trio
 
 from kafka_persist import EventTopicMapper, open_events, open_journal
-from kafka_persist._kafka import group
+from kafka_persist._kafka import group, topic_lookups
 from kafka_persist._kafka.brokers import Brokers
 from kafka_persist._kafka.consumers import open_event_reader
 from kafka_persist._kafka.event_sink import open_event_sink
@@ -126,7 +126,7 @@ async def test_positions_that_cannot_be_looked_up_now(place, monkeypatch, caplog
     async with place.events() as stream:
         await take(stream, 2)
     assert place.committed() == 2
-    monkeypatch.setattr(group, "LOOKUP_SECONDS", 0.000001)
+    monkeypatch.setattr(topic_lookups, "LOOKUP_SECONDS", 0.000001)
     async with place.events() as stream:
         await until(lambda: "asked again" in caplog.text)
         assert stream.statistics().partitions == 0

