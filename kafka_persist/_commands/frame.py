@@ -13,7 +13,7 @@ import attrs
 import click
 
 from ..config import Config, load_config
-from ..errors import PersistenceError, StoredDataError
+from ..errors import PersistenceError, StoredDataError, UsageError
 from ..serialization import RawSerializer, Serializer
 from .named import load_named, see_current_directory
 
@@ -106,6 +106,26 @@ def with_json(what: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
 def with_serializer(help_text: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Give a command the option that names the program's serializer."""
     return click.option("--serializer", "serializer_name", metavar="PACKAGE.MODULE:NAME", help=help_text)
+
+
+def with_yes(function: Callable[P, R]) -> Callable[P, R]:
+    """Give a command the option ``--yes``."""
+    return click.option("--yes", is_flag=True, help="Do it without asking.")(function)
+
+
+def agreed(what: str, *, yes: bool) -> None:
+    """Say what the command is going to do, and ask unless it was agreed to before.
+
+    Raises:
+        UsageError: it was not agreed to.
+    """
+    click.echo(f"This will {what}.", err=True)
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise UsageError("nothing was changed: give --yes to do this")
+    if not click.confirm("Go on?", err=True):
+        raise UsageError("nothing was changed")
 
 
 def serializer_of(name: str | None) -> Serializer:

@@ -10,7 +10,21 @@ from importlib.metadata import version
 
 import click
 
-from . import check, completion, ids, publish_pending, settings, show, snapshots, state, tail, verify
+from . import (
+    check,
+    completion,
+    deleting,
+    exporting,
+    ids,
+    importing,
+    publish_pending,
+    settings,
+    show,
+    snapshots,
+    state,
+    tail,
+    verify,
+)
 from .frame import DONE, FAILED, INTERRUPTED, cut_off
 
 COMMANDS = (
@@ -20,6 +34,9 @@ COMMANDS = (
     snapshots.command,
     state.command,
     verify.command,
+    exporting.command,
+    importing.command,
+    deleting.command,
     settings.command,
     check.command,
     publish_pending.command,

@@ -17,6 +17,13 @@ from ..serialization import Serializer
 from .frame import DONE, FAILED, Command, Source, with_serializer, with_source
 from .named import load_named, see_current_directory
 
+with_mapper = click.option(
+    "--mapper",
+    metavar="PACKAGE.MODULE:NAME",
+    help="The program's EventTopicMapper, or a class or function that makes it; by default the one that the "
+    "configuration names.",
+)
+
 
 @click.command(
     "publish-pending",
@@ -26,12 +33,7 @@ from .named import load_named, see_current_directory
 )
 @with_source
 @with_serializer("The program's Serializer, or a function that makes it, if events have types.")
-@click.option(
-    "--mapper",
-    metavar="PACKAGE.MODULE:NAME",
-    help="The program's EventTopicMapper, or a class or function that makes it; by default the one that the "
-    "configuration names.",
-)
+@with_mapper
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
 @click.argument("ids", nargs=-1, metavar="[ID]...")
 def command(
@@ -45,12 +47,12 @@ def command(
     """
     try:
         see_current_directory()
-        serializer: Serializer | None = _named("--serializer", serializer_name, Serializer)
-        found: EventTopicMapper | None = _named("--mapper", mapper, EventTopicMapper)
-        config = _config(source, mapper)
+        serializer: Serializer | None = given("--serializer", serializer_name, Serializer)
+        found: EventTopicMapper | None = given("--mapper", mapper, EventTopicMapper)
+        config = publishing_config(source, mapper, "Nothing was published")
         report = trio.run(publish, config, serializer, found, list(ids))
     except PersistenceError as error:
-        click.echo(f"publish-pending: {error}{_advice(error, serializer_name)}")
+        click.echo(f"publish-pending: {error}{advice_on(error, serializer_name)}")
         return FAILED
     figures = attrs.asdict(report)
     text = (
@@ -60,12 +62,18 @@ def command(
     return DONE
 
 
-def _named(option: str, name: str | None, kind: type[Any]) -> Any:
+def given(option: str, name: str | None, kind: type[Any]) -> Any:
+    """The object that an option names; None if it was not given."""
     return None if name is None else load_named(option, name, kind)
 
 
-def _config(source: Source, mapper: str | None) -> JournalConfig:
-    """The journal's configuration.
+def publishing_config(source: Source, mapper: str | None, otherwise: str) -> JournalConfig:
+    """The journal's configuration, for commands that publish.
+
+    Args:
+        source: where it is.
+        mapper: the name of the program's mapper, if it was given.
+        otherwise: what was not done, if nothing says where events go.
 
     Raises:
         ConfigError: nothing says where the events go. Publishing to the default topic what belongs into another one
@@ -79,12 +87,12 @@ def _config(source: Source, mapper: str | None) -> JournalConfig:
     if source.file is None and mapper is None and not named:
         raise ConfigError(
             "which topics the events go to is said by the program's configuration: give it with --config FILE, or its "
-            f"mapper with --mapper PACKAGE.MODULE:NAME (--mapper {default} is the default one). Nothing was published"
+            f"mapper with --mapper PACKAGE.MODULE:NAME (--mapper {default} is the default one). {otherwise}"
         )
     return config
 
 
-def _advice(error: PersistenceError, serializer_name: str | None) -> str:
+def advice_on(error: PersistenceError, serializer_name: str | None) -> str:
     """Which option says the types, if a type is what is missing; here nobody can call `Serializer.register`."""
     if "call serializer.register(" not in str(error):  # the reason of what stays pending comes as text
         return ""

@@ -29,6 +29,21 @@ def for_reading(config: JournalConfig) -> JournalConfig:
     )
 
 
+def for_writing(config: JournalConfig, *, create: bool = True) -> JournalConfig:
+    """The program's configuration for a command that writes: it locks no index, and publishes no more than it has to.
+
+    Args:
+        config: the program's.
+        create: whether missing topics may be created, if the program may.
+    """
+    return attrs.evolve(
+        config,
+        topics=attrs.evolve(config.topics, create=config.topics.create and create),
+        shared=attrs.evolve(config.shared, directory=""),
+        event_producer=attrs.evolve(config.event_producer, publish_pending=False),
+    )
+
+
 @asynccontextmanager
 async def open_journal_for_reading(config: Config, serializer: Serializer) -> AsyncIterator[KafkaJournal]:
     """Open the journal; see `for_reading`. The mapper that the configuration names is not loaded.

@@ -98,11 +98,11 @@ def test_a_shell_gets_the_names_of_commands_and_options():
     env = {
         **os.environ,
         "_KAFKA_PERSIST_COMPLETE": "bash_complete",
-        "COMP_WORDS": "kafka-persist chec",
+        "COMP_WORDS": "kafka-persist publish-p",
         "COMP_CWORD": "1",
     }
     run = subprocess.run([INSTALLED], env=env, capture_output=True, text=True, check=False)
-    assert run.stdout.split() == ["plain,check"]
+    assert run.stdout.split() == ["plain,publish-pending"]
 
 
 @pytest.mark.parametrize(
