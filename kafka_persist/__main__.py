@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 
-from ._commands import check, publish_pending
+NEEDED = ("click", "rich")
+"""What the extra ``cli`` brings; programs do not need it."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; return its exit code."""
-    parser = argparse.ArgumentParser(prog="kafka-persist", description="Look after the stores of kafka_persist.")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    check.add_command(commands)
-    publish_pending.add_command(commands)
-    options = parser.parse_args(arguments)
-    return int(options.run(options))
+    if not all(find_spec(name) for name in NEEDED):
+        sys.stderr.write("kafka-persist: the command line needs an extra: pip install 'kafka-persist[cli]'\n")
+        return 2
+    from ._commands.main import run
+
+    return run(arguments)
 
 
 if __name__ == "__main__":

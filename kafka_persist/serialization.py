@@ -19,7 +19,15 @@ from ._core.plain import PLAIN_TYPES, check_plain
 from ._structuring import difference, explain, make_converter
 from .errors import PayloadUnreadable, SerializationError, UnknownManifest, UsageError, printable
 
-__all__ = ["MAX_NAME_LENGTH", "PLAIN_TYPES", "Encoded", "Serializer", "Upcaster", "default_serializer"]
+__all__ = [
+    "MAX_NAME_LENGTH",
+    "PLAIN_TYPES",
+    "Encoded",
+    "RawSerializer",
+    "Serializer",
+    "Upcaster",
+    "default_serializer",
+]
 
 _T = TypeVar("_T")
 
@@ -198,6 +206,33 @@ class Serializer:
             lambda data: structure(data, type_),
             lambda data, error: explain(self.converter, type_, data, error),
         )
+
+
+class RawSerializer(Serializer):
+    """Leaves payloads as they are stored: for tools that read or copy a journal without the program's types.
+
+    A payload of a registered type comes as an `Encoded`, with the type's name, its version and plain data; plain data
+    comes as itself. What was read like that can be written like that, and is stored as the same bytes.
+    """
+
+    def dump(self, value: object) -> Encoded:
+        """Take an `Encoded` as it is; everything else as `Serializer.dump` does.
+
+        Raises:
+            SerializationError: its data is not plain, or it names no type.
+        """
+        if not isinstance(value, Encoded):
+            return super().dump(value)
+        if not value.name or not 1 <= value.version < 1 << 31:
+            raise SerializationError(
+                f"an Encoded names a type and its version, not {printable(value.name)} version {value.version}"
+            )
+        check_plain(value.data, value.name)
+        return value
+
+    def load(self, name: str, version: int, data: Any) -> Any:
+        """Return plain data as it is, and that of a registered type as an `Encoded`."""
+        return Encoded(name, version, data) if name or version else data
 
 
 def _check_unregistered(value: object) -> None:

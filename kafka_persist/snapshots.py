@@ -13,7 +13,7 @@ write, because later events take the orphans' sequence numbers.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
@@ -22,7 +22,7 @@ import trio
 from ._core.snapshot_payload import encode_payload
 from ._lifecycle import Background, background, require_trio
 from ._snapshots.jobs import Job, Jobs, Preparation, Turns
-from ._snapshots.loading import Loader
+from ._snapshots.loading import Loader, StoredSnapshot
 from ._snapshots.removing import Tidier, withdraw
 from ._snapshots.saving import ABANDONED_MS, Saver
 from ._snapshots.topic import SnapshotTopic, spec_of
@@ -32,6 +32,15 @@ from .driver import Driver, Log
 from .errors import SerializationError, StoreClosed, TopicMissing, UsageError, printable
 from .model import LATEST, SelectedSnapshot, SelectionCriteria, SnapshotMetadata, check_persistence_id
 from .serialization import Serializer, default_serializer
+
+__all__ = [
+    "KafkaSnapshotStore",
+    "StoredSnapshot",
+    "open_snapshot_store",
+    "open_snapshot_store_on",
+]
+
+StoredSnapshot.__module__ = __name__  # where users find it
 
 MAX_CONCURRENT_SAVES: Final = 8
 """Saves whose records are in flight at the same time; it bounds the memory of the client's queue."""
@@ -176,6 +185,17 @@ class KafkaSnapshotStore(SnapshotStore):
         self._check_open()
         return await self._jobs.run(self._load, check_persistence_id(persistence_id), criteria)
 
+    async def stored(self, persistence_id: str) -> Sequence[StoredSnapshot]:
+        """Return which snapshots of an id exist, the newest first; reads none of them, and creates no topic.
+
+        Raises:
+            SnapshotUnreadable: it is not certain which there are.
+            ForeignEvent: another id has records in the same topic.
+            RecoveryStalled, BrokerError: the broker did not answer.
+        """
+        self._check_open()
+        return await self._jobs.run(self._list, check_persistence_id(persistence_id))
+
     async def delete(self, metadata: SnapshotMetadata) -> None:
         """See `SnapshotStore.delete`.
 
@@ -224,6 +244,10 @@ class KafkaSnapshotStore(SnapshotStore):
     ) -> SelectedSnapshot | None:
         async with self._loads:
             return await self._loader.load(self._topic(persistence_id), criteria)
+
+    async def _list(self, _job: Job[Sequence[StoredSnapshot]], persistence_id: str) -> Sequence[StoredSnapshot]:
+        async with self._loads:
+            return await self._loader.list_stored(self._topic(persistence_id))
 
     async def _delete(self, job: Job[None], persistence_id: str, criteria: SelectionCriteria) -> None:
         topic = self._topic(persistence_id)

@@ -1,5 +1,12 @@
-"""The commands of ``python -m kafka_persist``, one module each.
+"""The command line, a module for each command; the only importer of click and rich, which the extra ``cli`` brings.
 
+* `main`: the command itself and its list of subcommands. `frame`: exit codes, shared options, errors of one line.
+  `output`: tables, plain lines and JSON. `named` loads the program's own objects.
+* `ids`, `show`, `tail`, `snapshots`, `state`: what is stored. `stores` opens it so that nothing is taken over or created;
+  `plain_json` is plain data as JSON, and back.
+* `verify`: walks the logs and reports; `verifiers` know which logs there are in each layout.
+* `exporting`, `importing`: ids as lines of JSON, and back; `portable` is their format (pure). `deleting`: old events.
+* `settings`: the configuration in effect. `completion`: for shells.
 * `check`: the cluster's settings against what the stores need. `hints` are its rules (pure).
-* `publish_pending`: publishes what dead processes left. `named` loads the program's own objects.
+* `publish_pending`: publishes what dead processes left.
 """

@@ -1,18 +1,18 @@
-"""``python -m kafka_persist check``: are the cluster's settings right for journal and snapshot store?"""
+"""``kafka-persist check``: are the cluster's settings right for journal and snapshot store?"""
 
 from __future__ import annotations
 
-import argparse
 import json
 import textwrap
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
+import click
 import trio
 
-from ..config import Config, load_config
+from ..config import Config
 from ..errors import PersistenceError
+from .frame import DONE, FAILED, FOUND, Command, Source, with_source
 from .hints import (
     BROKER_HINTS,
     JOURNAL_HINTS,
@@ -26,50 +26,30 @@ from .hints import (
     judge,
 )
 
-CLEAN, IN_DANGER, FAILED = 0, 1, 2
-"""Exit codes: nothing dangerous, something dangerous, not answered."""
-
 MARKS = {Verdict.OK: "ok", Verdict.ADVICE: "advice", Verdict.DANGER: "DANGER"}
 
 
-def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command to a parser's subcommands."""
-    command = commands.add_parser(
-        "check",
-        help="compare the cluster's settings with what the stores need",
-        description="Connect, read the settings of the brokers and of the topics of journal and snapshot store, and say "
-        "which ones lose data or fail writes, why, and what to set. Nothing is changed.",
-        epilog="Exit code: 0 nothing dangerous, 1 something dangerous, 2 no answer.",
-    )
-    command.add_argument(
-        "--config", type=Path, metavar="FILE", help="TOML file; by default the reference configuration"
-    )
-    command.add_argument(
-        "--bootstrap-servers", metavar="HOST:PORT", help="these brokers instead of the configured ones"
-    )
-    command.add_argument("--json", action="store_true", help="print the findings as JSON")
-    command.set_defaults(run=run)
+@click.command(
+    "check",
+    cls=Command,
+    short_help="Compare the cluster's settings with what the stores need.",
+    epilog="Exit code: 0 nothing dangerous, 1 something dangerous, 2 no answer.",
+)
+@with_source
+@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
+def command(source: Source, *, as_json: bool) -> int:
+    """Compare the cluster's settings with what the stores need.
 
-
-def run(options: argparse.Namespace) -> int:
-    """Run the command; return its exit code."""
+    Connect, read the settings of the brokers and of the topics of journal and snapshot store, and say which ones lose
+    data or fail writes, why, and what to set. Nothing is changed.
+    """
     try:
-        config = _config(options)
-        findings = trio.run(collect, config)
+        findings = trio.run(collect, source.config())
     except PersistenceError as error:
-        print(f"check: {error}")  # noqa: T201 - a command's output
+        click.echo(f"check: {error}")
         return FAILED
-    print(as_json(findings) if options.json else as_table(findings))  # noqa: T201 - a command's output
-    return IN_DANGER if any(finding.verdict is Verdict.DANGER for finding in findings) else CLEAN
-
-
-def _config(options: argparse.Namespace) -> Config:
-    environ = None
-    if options.bootstrap_servers:
-        import os
-
-        environ = {**os.environ, "KAFKA_PERSIST__KAFKA_JOURNAL__BOOTSTRAP_SERVERS": options.bootstrap_servers}
-    return load_config(options.config, environ=environ)
+    click.echo(findings_as_json(findings) if as_json else findings_as_table(findings))
+    return FOUND if any(finding.verdict is Verdict.DANGER for finding in findings) else DONE
 
 
 async def collect(config: Config) -> list[Finding]:
@@ -113,14 +93,14 @@ def _role(name: str, config: Config) -> str:
     return "journal" if config.journal.prefix and is_ours else ""
 
 
-def as_json(findings: Sequence[Finding]) -> str:
+def findings_as_json(findings: Sequence[Finding]) -> str:
     """The findings for programs."""
     keys = ("where", "setting", "value", "why", "fix")
     rows = [{key: getattr(each, key) for key in keys} | {"verdict": each.verdict.value} for each in findings]
     return json.dumps(rows, indent=2)
 
 
-def as_table(findings: Sequence[Finding]) -> str:
+def findings_as_table(findings: Sequence[Finding]) -> str:
     """The findings for people: a row each, and below those that want something, why and what to set."""
     lines = [f"{'':<7} {'where':<24} {'setting':<32} value"]
     for each in findings:

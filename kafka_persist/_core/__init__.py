@@ -4,6 +4,7 @@
 * `envelope` (`header`, `claimant`, `entries`), `event_format`, `snapshot_*`: the binary formats, decoded as untrusted bytes.
 * `cbor`, `plain`: CBOR within limits, and which values have a stored form.
 * `items`, `index`: what stands in the records of a log that several ids share, and the fold of them.
+* `skipping`: why a record does not count, in words.
 * `cut`: how far a deletion may cut a log.
 * `selection`: which snapshot answers a query, which ones retention removes.
 """

@@ -7,6 +7,7 @@
 * `known`: what is known of one id's log; `idlog`: the queue in front of it, with one record in flight.
 * `changes`: what needs a log for itself: claim, deletion, the published mark.
 * `reading`, `replay`: judged stretches of a log, and a bounded stream of events, read ahead by a task.
+* `verifying`: what a walk through a log finds, for people.
 * `listing`: the ids of a journal.
 * `registry`: the ids that are known here, with a bound, and never one in use; `kept`: what is left of those that were forgotten; `bookmark`: a place in a log as bytes.
 """

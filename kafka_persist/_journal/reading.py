@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 import attrs
 
@@ -116,6 +116,10 @@ class Recent:
             self.records.append(counted)
 
 
+_Told: TypeAlias = tuple[Callable[[Counted], None] | None, Callable[[Record, Head], None] | None]
+"""Who is told of records that count, and of those that do not."""
+
+
 async def catch_up(
     driver: Driver,
     log: Log,
@@ -123,8 +127,11 @@ async def catch_up(
     *,
     stop: int | None = None,
     on_counted: Callable[[Counted], None] | None = None,
+    on_skipped: Callable[[Record, Head], None] | None = None,
 ) -> Chain:
     """Judge everything from ``chain.position`` to `stop` (None: the log's end as it is now).
+
+    `on_counted` is told of each record that counts, `on_skipped` of each that does not, with the head before it.
 
     Where the log was cut beyond that position, everything that is left is judged: the first record left may stand
     behind `stop`, and so may what confirms it. A deletion by another process may also cut the log while it is read.
@@ -139,7 +146,7 @@ async def catch_up(
     try:
         for attempt in range(CUTS_WHILE_READING):
             try:
-                await _read_on(driver, log, follower, stop, on_counted)
+                await _read_on(driver, log, follower, stop, (on_counted, on_skipped))
                 check_complete(follower.chain, str(log))
                 break
             except JournalHeadLost as error:
@@ -157,18 +164,16 @@ async def catch_up(
     return follower.chain
 
 
-async def _read_on(
-    driver: Driver, log: Log, follower: Follower, stop: int | None, on_counted: Callable[[Counted], None] | None
-) -> None:
+async def _read_on(driver: Driver, log: Log, follower: Follower, stop: int | None, told: _Told) -> None:
     scan = await driver.scan(log, follower.position or None, stop)
     bounds = scan.range
     end = bounds.end if stop is None else max(stop, bounds.end) if bounds.start > follower.position else stop
     check_range(follower.chain, bounds.start, bounds.end, str(log))
-    _fold(follower, log, scan.records, bounds.start, on_counted)
+    _fold(follower, log, scan.records, bounds.start, told)
     if scan.next_offset < min(end, bounds.end):  # else the scan has all, or all of a log that is too short
         async with driver.open_reader(log, scan.next_offset) as reader:
             while records := await reader.read(end):
-                _fold(follower, log, records, bounds.start, on_counted)
+                _fold(follower, log, records, bounds.start, told)
     if bounds.start < end:
         if follower.position < end and stop is not None:
             await _check_end(driver, log, follower.chain, end)
@@ -194,16 +199,33 @@ async def _check_end(driver: Driver, log: Log, chain: Chain, end: int) -> None:
     check_range(attrs.evolve(chain, position=end), bounds.start, bounds.end, str(log))
 
 
-def _fold(
+def _fold(follower: Follower, log: Log, records: Iterable[Record], log_start: int, told: _Told) -> None:
+    on_counted, on_skipped = told
+    if on_skipped is not None:
+        _fold_one_by_one(follower, log, records, log_start, on_counted, on_skipped)
+        return
+    for counted in judged(follower, log, records, log_start):
+        if on_counted is not None:
+            on_counted(counted)
+
+
+def _fold_one_by_one(
     follower: Follower,
     log: Log,
     records: Iterable[Record],
     log_start: int,
     on_counted: Callable[[Counted], None] | None,
+    on_skipped: Callable[[Record, Head], None],
 ) -> None:
-    for counted in judged(follower, log, records, log_start):
-        if on_counted is not None:
-            on_counted(counted)
+    """As `_fold`, slower: what does not count is told, too."""
+    for record in records:
+        is_new = record.offset >= follower.position
+        counted = list(judged(follower, log, (record,), log_start))
+        for each in counted:
+            if on_counted is not None:
+                on_counted(each)
+        if is_new and not counted:
+            on_skipped(record, follower.chain.head)
 
 
 def check_bookmark(head: Head, scan: Scan, where: str) -> None:

@@ -130,7 +130,7 @@ class SharedLog(IdLog):
 
     async def _read(self, chain: Chain, stop: int | None, on_counted: Callable[[Counted], None] | None) -> Chain:
         def take(counted: Counted) -> None:
-            self._take_counted(counted)
+            take_into(self.index, counted, self.log)
             if on_counted is not None:
                 on_counted(counted)
 
@@ -145,6 +145,7 @@ class SharedLog(IdLog):
             raise
         return found
 
+<<<<<<< HEAD
     def _take_counted(self, counted: Counted) -> None:
         where = f"{self.log}@{counted.offset}"
         if counted.envelope is not None and counted.envelope.prev_offset > self.index.offset:
@@ -154,6 +155,8 @@ class SharedLog(IdLog):
             items = decode_items(counted.value, counted.start, counted.last - counted.first + 1, where)
         self.index.take(counted.offset, items, where, len(counted.value) - counted.start)
 
+=======
+>>>>>>> cli
     def advance(self, offset: int, sent: Sent) -> None:
         """See `KnownLog.advance`; the index learns what is in the record."""
         super().advance(offset, sent)
@@ -317,5 +320,21 @@ class SharedLog(IdLog):
         super()._finish(items, result)
 
 
+<<<<<<< HEAD
 def _is_marker(item: Item) -> bool:
     return isinstance(item, SharedItem) and item.moved is not None and item.moved.item is None
+=======
+def take_into(index: Index, counted: Counted, log: Log) -> None:
+    """Have an index take a record that counts into account.
+
+    Raises:
+        StoredDataError: its items are malformed, or contradict what came before.
+    """
+    where = f"{log}@{counted.offset}"
+    if counted.envelope is not None and counted.envelope.prev_offset > index.offset:
+        index.begin_at_cut()
+    items: Sequence[StoredItem] = ()
+    if counted.first:
+        items = decode_items(counted.value, counted.start, counted.last - counted.first + 1, where)
+    index.take(counted.offset, items, where)
+>>>>>>> cli

@@ -27,7 +27,7 @@ from ..errors import (
     TopicMissing,
     printable,
 )
-from ..model import SelectedSnapshot, SelectionCriteria
+from ..model import LATEST, SelectedSnapshot, SelectionCriteria, SnapshotMetadata
 from ..serialization import Serializer
 from .topic import SnapshotTopic
 
@@ -38,6 +38,21 @@ MAX_LOOKS: Final = 50
 
 LARGE_BYTES: Final = 1024 * 1024
 """Longer stretches are read with a reader of their own."""
+
+
+@attrs.frozen
+class StoredSnapshot:
+    """A snapshot that exists.
+
+    Attributes:
+        metadata: its id, sequence number and timestamp; `metadata` and `bookmark` are inside the snapshot, which was not read.
+        size: bytes, encoded.
+        damage: why it cannot be read, as far as that is known without reading it; "" if nothing speaks against it.
+    """
+
+    metadata: SnapshotMetadata
+    size: int
+    damage: str = ""
 
 
 class _Vanished(Exception):  # noqa: N818 - never leaves this module
@@ -77,14 +92,29 @@ class Loader:
             "were being read; load again, or keep more of them (keep)"
         )
 
+    async def list_stored(self, topic: SnapshotTopic) -> list[StoredSnapshot]:
+        """Return which snapshots there are, the newest first.
+
+        Raises:
+            SnapshotUnreadable, ForeignEvent: see `KafkaSnapshotStore.stored`.
+            BrokerError: the broker did not answer.
+        """
+        try:
+            await topic.look()
+            _check_owner(topic)
+            if topic.index.unreadable:
+                self._judge(topic, CorruptRecord(f"{topic.log}: {topic.index.unreadable}"), None)
+        except TopicMissing:
+            return []
+        except CorruptRecord as error:
+            raise SnapshotUnreadable(f"the snapshots of {printable(topic.persistence_id)}: {error}") from error
+        saves = topic.index.matching(LATEST)
+        return [StoredSnapshot(save.metadata(topic.persistence_id), save.size, save.damage) for save in saves]
+
     async def _choose(
         self, topic: SnapshotTopic, criteria: SelectionCriteria, vanished: Counter[bytes]
     ) -> SelectedSnapshot | None:
-        if topic.index.foreign:
-            raise ForeignEvent(
-                f"{topic.log} holds a record of another persistence id ({topic.index.foreign}): two ids share the topic, "
-                'which naming = "hashed" excludes, or somebody else writes to it'
-            )
+        _check_owner(topic)
         problem: SnapshotUnreadable | None = None
         if topic.index.unreadable:
             strange = CorruptRecord(f"{topic.log}: {topic.index.unreadable}")
@@ -194,6 +224,14 @@ class _Pieces:
             return decode_chunk(key, record.value, owner)
         data = decode_commit(key, record.value, owner).data
         return b"" if data is None else data
+
+
+def _check_owner(topic: SnapshotTopic) -> None:
+    if topic.index.foreign:
+        raise ForeignEvent(
+            f"{topic.log} holds a record of another persistence id ({topic.index.foreign}): two ids share the topic, "
+            'which naming = "hashed" excludes, or somebody else writes to it'
+        )
 
 
 def _unreadable(topic: SnapshotTopic, error: StoredDataError, save: Save | None, advice: str) -> SnapshotUnreadable:

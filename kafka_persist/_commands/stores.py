@@ -1,0 +1,68 @@
+"""Opening stores so that they only read: nothing is taken over, created or published, and no index is locked."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import attrs
+
+from ..config import Config, JournalConfig, SnapshotStoreConfig
+from ..journal import KafkaJournal, open_journal
+from ..publishing import EmptyEventTopicMapper
+from ..serialization import Serializer
+from ..snapshots import KafkaSnapshotStore, open_snapshot_store
+
+
+def for_reading(config: JournalConfig) -> JournalConfig:
+    """The program's configuration without all that changes something.
+
+    The index of the shared layout is in memory: the program's own directory belongs to the program, which may be running.
+    A topic whose settings lose data is read all the same: that may be why somebody looks.
+    """
+    return attrs.evolve(
+        config,
+        topics=attrs.evolve(config.topics, create=False),
+        shared=attrs.evolve(config.shared, directory=""),
+        event_producer=attrs.evolve(config.event_producer, publish_pending=False),
+        settings_policy="warn",
+    )
+
+
+def for_writing(config: JournalConfig, *, create: bool = True) -> JournalConfig:
+    """The program's configuration for a command that writes: it locks no index, and publishes no more than it has to.
+
+    Args:
+        config: the program's.
+        create: whether missing topics may be created, if the program may.
+    """
+    return attrs.evolve(
+        config,
+        topics=attrs.evolve(config.topics, create=config.topics.create and create),
+        shared=attrs.evolve(config.shared, directory=""),
+        event_producer=attrs.evolve(config.event_producer, publish_pending=False),
+    )
+
+
+@asynccontextmanager
+async def open_journal_for_reading(config: Config, serializer: Serializer) -> AsyncIterator[KafkaJournal]:
+    """Open the journal; see `for_reading`. The mapper that the configuration names is not loaded.
+
+    Raises:
+        ConnectError, AuthenticationError: see `open_journal`.
+    """
+    reading = for_reading(config.journal)
+    async with open_journal(reading, serializer=serializer, event_topic_mapper=EmptyEventTopicMapper()) as journal:
+        yield journal
+
+
+@asynccontextmanager
+async def open_snapshots_for_reading(config: Config, serializer: Serializer) -> AsyncIterator[KafkaSnapshotStore]:
+    """Open the snapshot store, which creates nothing unless it saves.
+
+    Raises:
+        ConnectError, AuthenticationError: see `open_snapshot_store`.
+    """
+    store: SnapshotStoreConfig = config.snapshot_store
+    async with open_snapshot_store(store, serializer=serializer) as opened:
+        yield opened
