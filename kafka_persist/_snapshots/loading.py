@@ -15,8 +15,8 @@ from typing import Final
 import attrs
 
 from .._core.snapshot_format import decode_chunk, decode_commit, parse_key
-from .._core.snapshot_index import Save
 from .._core.snapshot_payload import decode_payload
+from .._core.snapshot_saves import Save
 from ..config import SnapshotStoreConfig
 from ..driver import OffsetGone, Record
 from ..errors import (
@@ -29,7 +29,7 @@ from ..errors import (
 )
 from ..model import SelectedSnapshot, SelectionCriteria
 from ..serialization import Serializer
-from .topic import SnapshotTopic
+from .interface import SnapshotLog
 
 _log = logging.getLogger("kafka_persist.snapshots")
 
@@ -54,7 +54,7 @@ class Loader:
     config: SnapshotStoreConfig
     serializer: Serializer
 
-    async def load(self, topic: SnapshotTopic, criteria: SelectionCriteria) -> SelectedSnapshot | None:
+    async def load(self, topic: SnapshotLog, criteria: SelectionCriteria) -> SelectedSnapshot | None:
         """Return the newest matching snapshot; None if there is certainly none.
 
         Raises:
@@ -78,7 +78,7 @@ class Loader:
         )
 
     async def _choose(
-        self, topic: SnapshotTopic, criteria: SelectionCriteria, vanished: Counter[bytes]
+        self, topic: SnapshotLog, criteria: SelectionCriteria, vanished: Counter[bytes]
     ) -> SelectedSnapshot | None:
         if topic.index.foreign:
             raise ForeignEvent(
@@ -99,14 +99,14 @@ class Loader:
             raise problem
         return None
 
-    def _judge(self, topic: SnapshotTopic, error: StoredDataError, save: Save | None) -> SnapshotUnreadable:
+    def _judge(self, topic: SnapshotLog, error: StoredDataError, save: Save | None) -> SnapshotUnreadable:
         """Fail, or (by policy) warn, to go on with older ones; returns the error for the case that there are none."""
         if self.config.on_unreadable == "fail":
             raise _unreadable(topic, error, save, 'on-unreadable = "older" would take an older one')
         _log.warning("a snapshot of %s cannot be read, trying an older one: %s", topic.persistence_id, error)
         return _unreadable(topic, error, save, "and no older one can")
 
-    async def _read(self, topic: SnapshotTopic, save: Save, *, final: bool) -> SelectedSnapshot:
+    async def _read(self, topic: SnapshotLog, save: Save, *, final: bool) -> SelectedSnapshot:
         where = f"{topic.log}@{save.offset}: the snapshot at {save.key.sequence_nr}"
         try:
             payload = await self._payload(topic, save, final=final)
@@ -116,7 +116,7 @@ class Loader:
         metadata = save.metadata(topic.persistence_id)
         return SelectedSnapshot(attrs.evolve(metadata, metadata=opaque, bookmark=bookmark), snapshot)
 
-    async def _payload(self, topic: SnapshotTopic, save: Save, *, final: bool) -> bytes:
+    async def _payload(self, topic: SnapshotLog, save: Save, *, final: bool) -> bytes:
         if save.damage:
             raise CorruptRecord(save.damage)
         if save.size > self.config.max_snapshot_bytes:
@@ -135,7 +135,7 @@ class Loader:
 class _Pieces:
     """Collects the parts of one snapshot."""
 
-    def __init__(self, topic: SnapshotTopic, save: Save) -> None:
+    def __init__(self, topic: SnapshotLog, save: Save) -> None:
         self.found: dict[int, bytes] = {}
         self._topic = topic
         self._save = save
@@ -191,7 +191,7 @@ class _Pieces:
         return b"" if data is None else data
 
 
-def _unreadable(topic: SnapshotTopic, error: StoredDataError, save: Save | None, advice: str) -> SnapshotUnreadable:
+def _unreadable(topic: SnapshotLog, error: StoredDataError, save: Save | None, advice: str) -> SnapshotUnreadable:
     found = SnapshotUnreadable(
         f"the newest matching snapshot of {printable(topic.persistence_id)} cannot be read ({advice}): {error}"
     )
