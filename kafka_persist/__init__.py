@@ -18,7 +18,7 @@ _entities to entity and view, _live to entities. The others:
 
     _core                         pure rules and formats: no I/O
     _kafka, _zookeeper            the only importers of librdkafka's client; of ZooKeeper's
-    _shared, _index               the journal's other layout, where many ids share a log; its local index, the only importer of LMDB
+    _shared, _index               the journal's other layout, where many ids share a log; local indexes, the only importer of LMDB
     _lifecycle, _waiter           nurseries for background tasks; one task that waits
     _structuring                  payload types as plain data
     projection_sqlite             a read model's store in SQLite; projection_memory: in memory

@@ -11,7 +11,15 @@ from importlib import resources
 
 from ._config.journal import JournalConfig
 from ._config.loading import load
-from ._config.parts import EventProducerConfig, Layout, PublishingMode, SharedConfig, TopicsConfig, ZookeeperConfig
+from ._config.parts import (
+    EventProducerConfig,
+    Layout,
+    PublishingMode,
+    SharedConfig,
+    SharedSnapshotsConfig,
+    TopicsConfig,
+    ZookeeperConfig,
+)
 from ._config.root import Config
 from ._config.secrets import Secret
 from ._config.snapshots import SnapshotStoreConfig
@@ -26,6 +34,7 @@ __all__ = [
     "PublishingMode",
     "Secret",
     "SharedConfig",
+    "SharedSnapshotsConfig",
     "SnapshotStoreConfig",
     "StoreConfig",
     "TopicsConfig",
@@ -38,6 +47,7 @@ for _class in (
     Config,
     EventProducerConfig,
     SharedConfig,
+    SharedSnapshotsConfig,
     JournalConfig,
     PublishingMode,
     Secret,

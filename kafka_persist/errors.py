@@ -281,7 +281,7 @@ class JournalBroken(BrokerError, trio.BrokenResourceError):  # noqa: N818
 
 
 class IndexUnusable(BrokerError):  # noqa: N818
-    """The local index of a shared log cannot be used (in use, full, not writable). Nothing that is stored is affected."""
+    """The local index of a shared topic cannot be used (in use, full, not writable). Nothing that is stored is affected."""
 
 
 # --- what is stored ----------------------------------------------------------------------------------------------

@@ -1,8 +1,9 @@
 """The Kafka snapshot store: `open_snapshot_store`.
 
-Its parts: `_snapshots/` (saving, loading, removing, over `driver.Driver`), `_core/snapshot_index.py` (which snapshots
-exist), `_core/snapshot_format.py` (the records), `_kafka/` (the driver of librdkafka). The store keeps nothing in memory
-between calls: what it knows is in the topic, so any number of processes may use one.
+Its parts: `_snapshots/` (saving, loading, removing, over `driver.Driver`, and the two layouts), `_core/snapshot_index.py`
+(which snapshots exist), `_core/snapshot_format.py` (the records), `_kafka/` (the driver of librdkafka). What the store
+says is always in the topic: what it remembers between calls, if anything, is brought up to date before it answers. So any
+number of processes may use one.
 
 Orphans: Kafka can lose the end of a journal in an unclean election, and then a snapshot may be newer than the last
 event. The store cannot know; who has the journal can. With ``ignore-orphan`` entities and views load again, with the
@@ -14,21 +15,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from typing import Final
 
 import trio
 
 from ._core.snapshot_payload import encode_payload
 from ._lifecycle import Background, background, require_trio
+from ._snapshots.interface import SnapshotLayout, SnapshotLog
 from ._snapshots.jobs import Job, Jobs, Preparation, Turns
 from ._snapshots.loading import Loader, StoredSnapshot
 from ._snapshots.removing import Tidier, withdraw
 from ._snapshots.saving import ABANDONED_MS, Saver
-from ._snapshots.topic import SnapshotTopic, spec_of
+from ._snapshots.shared import SharedTopic
+from ._snapshots.topic import TopicPerId
 from .abc import Capability, SnapshotStore
 from .config import SnapshotStoreConfig
-from .driver import Driver, Log
+from .driver import Driver
 from .errors import SerializationError, StoreClosed, TopicMissing, UsageError, printable
 from .model import LATEST, SelectedSnapshot, SelectionCriteria, SnapshotMetadata, check_persistence_id
 from .serialization import Serializer, default_serializer
@@ -53,7 +56,7 @@ TIDY_SECONDS: Final = 5.0
 async def open_snapshot_store(
     config: SnapshotStoreConfig | None = None, *, serializer: Serializer | None = None
 ) -> AsyncIterator[KafkaSnapshotStore]:
-    """Open a store whose snapshots live in Kafka, in one compacted topic per id.
+    """Open a store whose snapshots live in Kafka, in compacted topics: one for each id, or one for all.
 
     Args:
         config: where and how; by default the reference configuration.
@@ -62,6 +65,7 @@ async def open_snapshot_store(
     Raises:
         ConnectError: no broker answered within ``config.connect_timeout`` seconds.
         AuthenticationError: the credentials or certificates were refused.
+        IndexUnusable: another process uses ``config.shared.directory``, or it cannot be written.
 
     Leaving the block waits for saves and deletions whose last record was handed over (at most
     ``config.delivery_timeout`` seconds); every other call that still runs ends with `StoreClosed`. Cancelled, it waits
@@ -96,10 +100,21 @@ async def open_snapshot_store_on(
     """
     require_trio()
     config = config or SnapshotStoreConfig()
-    async with background("the snapshot store") as tasks, AsyncExitStack() as stack:
-        store = KafkaSnapshotStore(driver, config, serializer or default_serializer(), tasks, clock or _wall_clock)
-        stack.push_async_callback(store.close)
-        yield store
+    with ExitStack() as files:  # outside: what reads them has ended then
+        async with background("the snapshot store") as tasks, AsyncExitStack() as stack:
+            layout = _make_layout(driver, config, tasks)
+            files.callback(layout.release)
+            store = KafkaSnapshotStore(
+                driver, layout, config, serializer or default_serializer(), tasks, clock or _wall_clock
+            )
+            stack.push_async_callback(store.close)
+            yield store
+
+
+def _make_layout(driver: Driver, config: SnapshotStoreConfig, tasks: Background) -> SnapshotLayout:
+    if config.layout == "topic-per-id":
+        return TopicPerId(driver, config)
+    return SharedTopic(driver, config, tasks.spawn)
 
 
 class KafkaSnapshotStore(SnapshotStore):
@@ -114,12 +129,13 @@ class KafkaSnapshotStore(SnapshotStore):
     def __init__(
         self,
         driver: Driver,
+        layout: SnapshotLayout,
         config: SnapshotStoreConfig,
         serializer: Serializer,
         tasks: Background,
         clock: Callable[[], int],
     ) -> None:
-        self._driver = driver
+        self._layout = layout
         self._config = config
         self._serializer = serializer
         self._clock = clock
@@ -234,7 +250,7 @@ class KafkaSnapshotStore(SnapshotStore):
     # --- as tasks of the store's nursery -------------------------------------------------------------------------
 
     async def _save(self, job: Job[SnapshotMetadata], metadata: SnapshotMetadata, payload: bytes) -> SnapshotMetadata:
-        topic = self._topic(metadata.persistence_id)
+        topic = self._layout.of(metadata.persistence_id)
         async with AsyncExitStack() as held:
             await self._prepare("saving a snapshot", held, topic, creating=True)
             return await self._saver.save(job, topic, metadata, payload)
@@ -243,14 +259,14 @@ class KafkaSnapshotStore(SnapshotStore):
         self, _job: Job[SelectedSnapshot | None], persistence_id: str, criteria: SelectionCriteria
     ) -> SelectedSnapshot | None:
         async with self._loads:
-            return await self._loader.load(self._topic(persistence_id), criteria)
+            return await self._loader.load(self._layout.of(persistence_id), criteria)
 
     async def _list(self, _job: Job[Sequence[StoredSnapshot]], persistence_id: str) -> Sequence[StoredSnapshot]:
         async with self._loads:
-            return await self._loader.list_stored(self._topic(persistence_id))
+            return await self._loader.list_stored(self._layout.of(persistence_id))
 
     async def _delete(self, job: Job[None], persistence_id: str, criteria: SelectionCriteria) -> None:
-        topic = self._topic(persistence_id)
+        topic = self._layout.of(persistence_id)
         async with AsyncExitStack() as held:
             try:
                 await self._prepare("deleting snapshots", held, topic, creating=False)
@@ -264,7 +280,7 @@ class KafkaSnapshotStore(SnapshotStore):
                 job.succeed(None)
                 await self._tidier.run(topic, sent, garbage_before=self._clock() - ABANDONED_MS, retain=False)
 
-    async def _prepare(self, doing: str, held: AsyncExitStack, topic: SnapshotTopic, *, creating: bool) -> None:
+    async def _prepare(self, doing: str, held: AsyncExitStack, topic: SnapshotLog, *, creating: bool) -> None:
         """Do all that comes before the first record of a call: the id's turn, its topic, what is in it, room for records.
 
         One time for all of it, however many others are before this call. What is held is let go with `held`.
@@ -281,7 +297,7 @@ class KafkaSnapshotStore(SnapshotStore):
             self._check_open()
             if creating:
                 preparation.waits_for = f"topic {topic.log.topic} to be found or created"
-                await self._driver.ensure_topics([spec_of(self._config, topic.log)])
+                await topic.ensure()
             preparation.waits_for = f"what is in {topic.log}"
             await topic.look()
             if creating:
@@ -300,10 +316,6 @@ class KafkaSnapshotStore(SnapshotStore):
             raise StoreClosed(
                 "this snapshot store is closed; use it inside its `async with open_snapshot_store(...)` block"
             )
-
-    def _topic(self, persistence_id: str) -> SnapshotTopic:
-        log = Log(self._config.topic_name(persistence_id), self._config.partition)
-        return SnapshotTopic(self._driver, log, persistence_id)
 
     def _encode(self, metadata: SnapshotMetadata, snapshot: object) -> bytes:
         if not isinstance(metadata, SnapshotMetadata):

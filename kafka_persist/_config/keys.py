@@ -13,7 +13,7 @@ from typing import Any, Final
 import attrs
 
 from .journal import JournalConfig
-from .parts import EventProducerConfig, SharedConfig, TopicsConfig, ZookeeperConfig
+from .parts import EventProducerConfig, SharedConfig, SharedSnapshotsConfig, TopicsConfig, ZookeeperConfig
 from .snapshots import SnapshotStoreConfig
 
 JOURNAL: Final = "kafka-journal"
@@ -28,6 +28,7 @@ SECTIONS: Final[Mapping[str, type[Any]]] = {
     f"{JOURNAL}.zookeeper": ZookeeperConfig,
     SNAPSHOT_STORE: SnapshotStoreConfig,
     f"{SNAPSHOT_STORE}.topics": TopicsConfig,
+    f"{SNAPSHOT_STORE}.shared": SharedSnapshotsConfig,
     f"{SNAPSHOT_STORE}.zookeeper": ZookeeperConfig,
 }
 """Sections whose keys are fields."""

@@ -170,6 +170,23 @@ class SharedConfig:
 
 
 @attrs.frozen(kw_only=True)
+class SharedSnapshotsConfig:
+    """The shared layout of the snapshot store: one topic holds the snapshots of all ids.
+
+    Attributes:
+        topic: the topic; the store's prefix is put before it.
+        partitions: how many it has. An id's partition follows from it, so it is fixed when the topic is created.
+        directory: where this process keeps its index (needs the extra ``shared``); "" takes the journal's, if it has one.
+            Without one the index is in memory, and the partitions are read from their start each time. Each process has its
+            own; deleting it is always safe.
+    """
+
+    topic: str = attrs.field(default="shared", validator=[topic_prefix, _not_empty])
+    partitions: int = attrs.field(default=16, validator=whole(1, 10_000))
+    directory: str = attrs.field(default="", validator=attrs.validators.instance_of(str))
+
+
+@attrs.frozen(kw_only=True)
 class EventProducerConfig:
     """Publishing to user-defined topics.
 

@@ -20,8 +20,8 @@ class Config:
     """Journal, snapshot store and test server.
 
     What one needs from the other is filled in: a snapshot store without bootstrap servers of its own uses the
-    journal's, with the journal's `client` properties (unless it gives its own), and the journal learns the prefix of
-    snapshot topics. ``attrs.evolve`` fills in anew.
+    journal's, with the journal's `client` properties (unless it gives its own), its index is in the journal's directory
+    unless it has one of its own, and the journal learns the prefix of snapshot topics. ``attrs.evolve`` fills in anew.
 
     Attributes:
         journal: the journal.
@@ -45,6 +45,9 @@ class Config:
         object.__setattr__(
             self, "journal", attrs.evolve(self._given_journal, snapshot_prefix=store.prefix)
         )  # as attrs itself sets fields of a frozen class
+        if not store.shared.directory:
+            shared = attrs.evolve(store.shared, directory=self.journal.shared.directory)
+            store = attrs.evolve(store, shared=shared)
         object.__setattr__(self, "snapshot_store", store if store.bootstrap_servers else self._beside_journal(store))
 
     def _beside_journal(self, store: SnapshotStoreConfig) -> SnapshotStoreConfig:

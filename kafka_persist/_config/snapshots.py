@@ -11,6 +11,7 @@ from ..limits import MAX_RECORD_BYTES, MAX_SIZE_SETTING, MIB
 from ..naming import DEFAULT_SNAPSHOT_PREFIX, snapshot_topic_name
 from .clients import acks_name, acks_problem, producer_section, properties_of
 from .fields import comma_separated, flag, one_of, servers, topic_prefix, whole, wrong
+from .parts import LAYOUTS, Layout, SharedSnapshotsConfig
 from .secrets import Properties
 from .stores import StoreConfig
 
@@ -21,6 +22,8 @@ class SnapshotStoreConfig(StoreConfig):
 
     Attributes:
         bootstrap_servers: "" takes the journal's, and its `client` properties with them.
+        layout: "topic-per-id" (an id has a snapshot topic of its own) or "shared" (one topic holds the snapshots of all ids).
+        shared: the shared layout's topic.
         prefix: put before the name of every snapshot topic; not empty.
         keep: how many of the newest snapshots of an id are kept; the latest is never deleted.
         chunk_bytes: larger snapshots are stored in pieces of this size.
@@ -33,6 +36,10 @@ class SnapshotStoreConfig(StoreConfig):
     cleanup_policy = "compact"
 
     bootstrap_servers: str = attrs.field(default="", converter=comma_separated, validator=servers)
+    layout: Layout = attrs.field(default="topic-per-id", validator=one_of(LAYOUTS))
+    shared: SharedSnapshotsConfig = attrs.field(
+        factory=SharedSnapshotsConfig, validator=attrs.validators.instance_of(SharedSnapshotsConfig)
+    )
     prefix: str = attrs.field(default=DEFAULT_SNAPSHOT_PREFIX, validator=topic_prefix)
     keep: int = attrs.field(default=3, validator=whole(1, 1000))
     chunk_bytes: int = attrs.field(
@@ -66,6 +73,11 @@ class SnapshotStoreConfig(StoreConfig):
         name = acks_name(self.producer)
         safe = name is None or not acks_problem(self.producer[name])
         return self._properties(self.producer, self._writing(idempotent=safe))
+
+    @property
+    def shared_topic(self) -> str:
+        """The topic of the shared layout."""
+        return f"{self.prefix}{self.shared.topic}"
 
     def topic_name(self, persistence_id: str) -> str:
         """Return the snapshot topic of `persistence_id` or of a view's id."""

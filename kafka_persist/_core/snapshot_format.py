@@ -33,6 +33,8 @@ OVERHEAD_BYTES: Final = 160
 _SAVE: Final = struct.Struct(">BB16sQQ16s")
 _CHUNK: Final = struct.Struct(">BB16sQQ16sI")
 _INDEX: Final = struct.Struct(">BB16s")
+DIGEST_ENDS: Final = _INDEX.size
+"""Every key begins with version, kind and digest, and that of every later format: so it is certain whose a record is."""
 _SEAL_SIZE: Final = 7
 _SHORTEST: Final = 0x83
 """First byte of a CBOR array of version, checksum and persistence id."""
@@ -47,6 +49,7 @@ class Kind(enum.IntEnum):
     COMMIT = ord("s")
     CHUNK = ord("c")
     INDEX = ord("i")
+    PARTITIONS = ord("p")
 
 
 def digest_of(persistence_id: str) -> bytes:
@@ -84,9 +87,17 @@ def index_key(digest: bytes) -> bytes:
     return _INDEX.pack(VERSION, Kind.INDEX, digest)
 
 
+def partitions_key() -> bytes:
+    """The key of what a shared topic says of itself; its digest is that of the empty id, which nobody has."""
+    return _PARTITIONS_KEY
+
+
+_PARTITIONS_KEY: Final = _INDEX.pack(VERSION, Kind.PARTITIONS, digest_of(""))
+
+
 @attrs.frozen
 class ParsedKey:
-    """A key; `save` is None for the index, `index` is -1 unless it is a chunk's."""
+    """A key; `save` is None for the index and for the partitions, `index` is -1 unless it is a chunk's."""
 
     kind: Kind
     digest: bytes
@@ -107,6 +118,8 @@ def parse_key(key: bytes | None) -> ParsedKey:
         raise UnsupportedEnvelope(f"record format {key[0]}; this release reads format {VERSION}: upgrade it")
     if key[1] == Kind.INDEX and len(key) == _INDEX.size:
         return ParsedKey(Kind.INDEX, key[2:])
+    if key == _PARTITIONS_KEY:
+        return ParsedKey(Kind.PARTITIONS, key[2:])
     if key[1] == Kind.COMMIT and len(key) == _SAVE.size:
         return ParsedKey(Kind.COMMIT, key[2:18], _save_key(*_SAVE.unpack(key)[2:]))
     if key[1] == Kind.CHUNK and len(key) == _CHUNK.size:
@@ -135,6 +148,12 @@ def seal(key: bytes, persistence_id: str, fields: Sequence[Any]) -> bytes:
 def unseal(key: bytes, value: bytes | None, persistence_id: str, count: int) -> list[Any]:
     """Decode the `count` fields of a value.
 
+    Args:
+        key: the record's.
+        value: the record's.
+        persistence_id: whose it must be; "" for the one whose digest stands in the key.
+        count: how many fields follow the id.
+
     Raises:
         CorruptRecord: it is none, or damaged.
         UnsupportedEnvelope: of a later format.
@@ -150,7 +169,7 @@ def unseal(key: bytes, value: bytes | None, persistence_id: str, count: int) -> 
     owner, *fields = cbor.decode(bytes((value[0] - 2,)) + rest, _LIMITS)
     if type(owner) is not str:
         raise CorruptRecord("no persistence id where it should stand")
-    if owner != persistence_id:
+    if owner != persistence_id if persistence_id else digest_of(owner) != key[2:DIGEST_ENDS]:
         raise ForeignEvent(f"it belongs to the persistence id {printable(owner)}")
     if len(fields) != count:
         raise CorruptRecord(f"{len(fields)} fields instead of {count}")
@@ -250,3 +269,18 @@ def decode_index(key: bytes, value: bytes | None, persistence_id: str) -> IndexF
     if type(rows) is not list or type(strange) is not list:
         raise CorruptRecord("an index without its lists")
     return IndexFields(natural(position), natural(generation), rows, strange)
+
+
+def encode_partitions(count: int) -> bytes:
+    """Encode how many partitions a shared topic had when it was first used."""
+    return seal(partitions_key(), "", [count])
+
+
+def decode_partitions(value: bytes | None) -> int:
+    """Decode it.
+
+    Raises:
+        StoredDataError: see `unseal`.
+    """
+    (count,) = unseal(partitions_key(), value, "", 1)
+    return natural(count)

@@ -1,32 +1,18 @@
-"""An index in LMDB: a few microseconds for a write or a read, so it takes place on Trio's thread.
-
-One write transaction stays open and is committed now and then, together with the head that it stands for: whatever is
-lost by a crash is read from the log again. Nothing waits for the disk (`trust` says why that is safe).
-"""
+"""The index of a shared log of events, in LMDB: a few microseconds for a write or a read, so it takes place on Trio's thread."""
 
 from __future__ import annotations
 
 import hashlib
-import shutil
 import struct
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from .._core.chain import Head
 from .._core.index import UNKNOWN, IdState, Saved, StoredRun, Table, Volume
 from .._core.items import Marker
-from ..errors import IndexUnusable, UsageError
-from .trust import Claim
-
-T = TypeVar("T")
-
-MAP_BYTES: Final = 1 << 40
-"""Address space for one index, not memory or disk: the file grows with what is in it."""
-
-SAVES_PER_COMMIT: Final = 2000
-"""Records that one transaction holds at most; what a crash makes a reader read again."""
+from ..errors import IndexUnusable
+from .lmdb_file import LmdbFile, open_file
 
 _STATE: Final = struct.Struct(">qqqq")  # highest, floor, offset, number of the id
 _RUN: Final = struct.Struct(">qq16s")  # last, offset, writer
@@ -35,9 +21,7 @@ _HEAD: Final = struct.Struct(">q16s16sqqqqqqqqqq?q")  # the head, the four count
 _LONGEST_KEY: Final = 480
 """LMDB's keys have at most 511 bytes; a longer id is found by its beginning and its hash."""
 
-_META_PAGES: Final = 2
 _HEAD_KEY: Final = b"head"
-_KEPT: Final = "lmdb"
 
 
 def open_table(directory: str, partition: int, about: str) -> LmdbTable:
@@ -47,68 +31,17 @@ def open_table(directory: str, partition: int, about: str) -> LmdbTable:
         IndexUnusable: the directory is in use, or cannot be written.
         UsageError: the extra ``shared`` is not installed.
     """
-    try:
-        import lmdb
-    except ImportError as error:
-        raise UsageError(
-            "an index directory (kafka-journal.shared.directory) needs LMDB: pip install 'kafka-persist[shared]'"
-        ) from error
-    claim = Claim(Path(directory) / f"partition-{partition}")
-    try:
-        return LmdbTable(lmdb, claim, about)
-    except BaseException:
-        claim.release()
-        raise
+    return open_file(LmdbTable, Path(directory) / f"partition-{partition}", about, "journal")
 
 
-class LmdbTable(Table):
-    """A table in a directory; close it.
+class LmdbTable(LmdbFile, Table):
+    """A table in a directory; close it."""
 
-    Args:
-        lmdb: the module.
-        claim: the directory, which nobody else uses.
-        about: what the index is of.
-    """
+    databases = (b"meta", b"ids", b"runs")
 
-    def __init__(self, lmdb: Any, claim: Claim, about: str) -> None:
-        self._lmdb, self._claim, self._about = lmdb, claim, about
-        self._path = claim.directory / _KEPT
-        if not claim.is_sound(about):
-            self._remove()
-        claim.mark_open(about)
-        try:
-            self._open()
-            self._next = self._read_next()
-        except IndexUnusable:  # believed, but LMDB cannot read it
-            self._remove()
-            self._open()
-            self._next = 0
-
-    def __repr__(self) -> str:
-        return f"<LmdbTable in {self._path}>"
-
-    def _remove(self) -> None:
-        shutil.rmtree(self._path, ignore_errors=True)
-
-    def _open(self) -> None:
-        with self._translated():
-            self._env = self._lmdb.open(
-                str(self._path), map_size=MAP_BYTES, max_dbs=3, sync=False, metasync=False, readahead=False, mode=0o600
-            )
-        self._check_size()
-        with self._translated():
-            self._meta, self._ids, self._runs = (self._env.open_db(name) for name in (b"meta", b"ids", b"runs"))
-            self._txn = self._env.begin(write=True)
-        self._saves = 0
-
-    def _check_size(self) -> None:
-        """Refuse a file that ends too early: a look at a page that is not there would kill the process (SIGBUS)."""
-        with self._translated():
-            pages, page = self._env.info()["last_pgno"] + 1, self._env.stat()["psize"]
-            if (self._path / "data.mdb").stat().st_size >= pages * page or pages <= _META_PAGES:
-                return
-        self._env.close()
-        raise IndexUnusable(f"the index in {self._path} is damaged: its end is missing")
+    def _begin(self) -> None:
+        self._meta, self._ids, self._runs = self._all
+        self._next = self._read_next()
 
     def _read_next(self) -> int:
         with self._translated():
@@ -119,25 +52,6 @@ class LmdbTable(Table):
             self._env.close()
             raise IndexUnusable(f"the index in {self._path} is damaged")
         return int(_HEAD.unpack(found)[-1])
-
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        try:
-            yield
-        except (self._lmdb.Error, OSError) as error:
-            raise self._unusable(error) from error
-
-    def _unusable(self, error: Exception) -> IndexUnusable:
-        return IndexUnusable(
-            f"the index in {self._path} cannot be used: {error}. Nothing stored is affected. Free disk space, or delete the "
-            "directory, and open the journal again: the index is then built anew from the log"
-        )
-
-    def _call(self, fn: Callable[..., T], *args: Any, **options: Any) -> T:
-        try:
-            return fn(*args, **options)
-        except (self._lmdb.Error, OSError) as error:
-            raise self._unusable(error) from error
 
     # --- ids -----------------------------------------------------------------------------------------------------
 
@@ -251,37 +165,12 @@ class LmdbTable(Table):
         fields = head.offset, head.author, head.writer, head.epoch, head.highest, head.floor, head.published
         value = _HEAD.pack(*fields, *counts, *volume, complete, self._next)
         self._call(self._txn.put, _HEAD_KEY, value, db=self._meta)
-        self._saves += 1
-        if self._saves >= SAVES_PER_COMMIT:
-            self._commit()
-
-    def _commit(self) -> None:
-        self._saves = 0
-        with self._translated():
-            self._txn.commit()
-            self._txn = self._env.begin(write=True)
+        self._saved()
 
     def clear(self) -> None:
         """See `Table.clear`."""
-        with self._translated():
-            for database in (self._meta, self._ids, self._runs):
-                self._txn.drop(database, delete=False)
+        super().clear()
         self._next = 0
-
-    def close(self, *, keep: bool) -> None:
-        """Write everything to disk, if it is worth keeping, and let go of the directory."""
-        try:
-            with self._translated():
-                if keep:
-                    self._txn.commit()
-                    self._env.sync(True)
-                else:
-                    self._txn.abort()
-            if keep:
-                self._claim.mark_closed(self._about)
-        finally:
-            self._env.close()
-            self._claim.release()
 
 
 def _key(persistence_id: str) -> bytes:

@@ -31,18 +31,24 @@ def boot_id() -> str:
 class Claim:
     """An index directory, used by this process alone.
 
+    Args:
+        directory: which.
+        store: whose it is, for messages: "journal" or "snapshot store".
+
     Raises:
-        IndexUnusable: another process (or another journal of this one) uses it, or it cannot be written.
+        IndexUnusable: another process (or another store of this one) uses it, or it cannot be written.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, store: str = "journal") -> None:
         self.directory = directory
+        self.store = store
+        setting = f"kafka-{store.replace(' ', '-')}.shared.directory"
         try:
             directory.mkdir(parents=True, exist_ok=True)
             self._lock = os.open(directory / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
             raise IndexUnusable(
-                f"the index directory {directory} cannot be used: {error.strerror}. Set kafka-journal.shared.directory to one "
+                f"the index directory {directory} cannot be used: {error.strerror}. Set {setting} to one "
                 "that this process can write"
             ) from error
         try:
@@ -50,8 +56,8 @@ class Claim:
         except OSError as error:
             os.close(self._lock)
             raise IndexUnusable(
-                f"the index directory {directory} is in use by another journal. Give each process a "
-                "kafka-journal.shared.directory of its own"
+                f"the index directory {directory} is in use by another {store}. Give each process a {setting} "
+                "of its own"
             ) from error
 
     def __repr__(self) -> str:

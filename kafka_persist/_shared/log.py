@@ -145,18 +145,6 @@ class SharedLog(IdLog):
             raise
         return found
 
-<<<<<<< HEAD
-    def _take_counted(self, counted: Counted) -> None:
-        where = f"{self.log}@{counted.offset}"
-        if counted.envelope is not None and counted.envelope.prev_offset > self.index.offset:
-            self.index.begin_at_cut()
-        items: Sequence[StoredItem] = ()
-        if counted.first:
-            items = decode_items(counted.value, counted.start, counted.last - counted.first + 1, where)
-        self.index.take(counted.offset, items, where, len(counted.value) - counted.start)
-
-=======
->>>>>>> cli
     def advance(self, offset: int, sent: Sent) -> None:
         """See `KnownLog.advance`; the index learns what is in the record."""
         super().advance(offset, sent)
@@ -320,10 +308,10 @@ class SharedLog(IdLog):
         super()._finish(items, result)
 
 
-<<<<<<< HEAD
 def _is_marker(item: Item) -> bool:
     return isinstance(item, SharedItem) and item.moved is not None and item.moved.item is None
-=======
+
+
 def take_into(index: Index, counted: Counted, log: Log) -> None:
     """Have an index take a record that counts into account.
 
@@ -336,5 +324,4 @@ def take_into(index: Index, counted: Counted, log: Log) -> None:
     items: Sequence[StoredItem] = ()
     if counted.first:
         items = decode_items(counted.value, counted.start, counted.last - counted.first + 1, where)
-    index.take(counted.offset, items, where)
->>>>>>> cli
+    index.take(counted.offset, items, where, len(counted.value) - counted.start)

@@ -15,8 +15,8 @@ from typing import Final
 import attrs
 
 from .._core.snapshot_format import decode_chunk, decode_commit, parse_key
-from .._core.snapshot_index import Save
 from .._core.snapshot_payload import decode_payload
+from .._core.snapshot_saves import Save
 from ..config import SnapshotStoreConfig
 from ..driver import OffsetGone, Record
 from ..errors import (
@@ -29,7 +29,7 @@ from ..errors import (
 )
 from ..model import LATEST, SelectedSnapshot, SelectionCriteria, SnapshotMetadata
 from ..serialization import Serializer
-from .topic import SnapshotTopic
+from .interface import SnapshotLog
 
 _log = logging.getLogger("kafka_persist.snapshots")
 
@@ -69,7 +69,7 @@ class Loader:
     config: SnapshotStoreConfig
     serializer: Serializer
 
-    async def load(self, topic: SnapshotTopic, criteria: SelectionCriteria) -> SelectedSnapshot | None:
+    async def load(self, topic: SnapshotLog, criteria: SelectionCriteria) -> SelectedSnapshot | None:
         """Return the newest matching snapshot; None if there is certainly none.
 
         Raises:
@@ -92,7 +92,7 @@ class Loader:
             "were being read; load again, or keep more of them (keep)"
         )
 
-    async def list_stored(self, topic: SnapshotTopic) -> list[StoredSnapshot]:
+    async def list_stored(self, topic: SnapshotLog) -> list[StoredSnapshot]:
         """Return which snapshots there are, the newest first.
 
         Raises:
@@ -112,7 +112,7 @@ class Loader:
         return [StoredSnapshot(save.metadata(topic.persistence_id), save.size, save.damage) for save in saves]
 
     async def _choose(
-        self, topic: SnapshotTopic, criteria: SelectionCriteria, vanished: Counter[bytes]
+        self, topic: SnapshotLog, criteria: SelectionCriteria, vanished: Counter[bytes]
     ) -> SelectedSnapshot | None:
         _check_owner(topic)
         problem: SnapshotUnreadable | None = None
@@ -129,7 +129,7 @@ class Loader:
             raise problem
         return None
 
-    def _judge(self, topic: SnapshotTopic, error: StoredDataError, save: Save | None) -> SnapshotUnreadable:
+    def _judge(self, topic: SnapshotLog, error: StoredDataError, save: Save | None) -> SnapshotUnreadable:
         """Fail, or (by policy) warn, to go on with older ones; returns the error for the case that there are none."""
         if self.config.on_unreadable == "fail":
             raise _unreadable(topic, error, save, 'on-unreadable = "older" would take an older one')
@@ -141,7 +141,7 @@ class Loader:
         )
         return _unreadable(topic, error, save, "and no older one can")
 
-    async def _read(self, topic: SnapshotTopic, save: Save, *, final: bool) -> SelectedSnapshot:
+    async def _read(self, topic: SnapshotLog, save: Save, *, final: bool) -> SelectedSnapshot:
         where = f"{topic.log}@{save.offset}: the snapshot at {save.key.sequence_nr}"
         try:
             payload = await self._payload(topic, save, final=final)
@@ -151,7 +151,7 @@ class Loader:
         metadata = save.metadata(topic.persistence_id)
         return SelectedSnapshot(attrs.evolve(metadata, metadata=opaque, bookmark=bookmark), snapshot)
 
-    async def _payload(self, topic: SnapshotTopic, save: Save, *, final: bool) -> bytes:
+    async def _payload(self, topic: SnapshotLog, save: Save, *, final: bool) -> bytes:
         if save.damage:
             raise CorruptRecord(save.damage)
         if save.size > self.config.max_snapshot_bytes:
@@ -170,7 +170,7 @@ class Loader:
 class _Pieces:
     """Collects the parts of one snapshot."""
 
-    def __init__(self, topic: SnapshotTopic, save: Save) -> None:
+    def __init__(self, topic: SnapshotLog, save: Save) -> None:
         self.found: dict[int, bytes] = {}
         self._topic = topic
         self._save = save
@@ -226,7 +226,7 @@ class _Pieces:
         return b"" if data is None else data
 
 
-def _check_owner(topic: SnapshotTopic) -> None:
+def _check_owner(topic: SnapshotLog) -> None:
     if topic.index.foreign:
         raise ForeignEvent(
             f"{topic.log} holds a record of another persistence id ({topic.index.foreign}): two ids share the topic, "
@@ -234,7 +234,7 @@ def _check_owner(topic: SnapshotTopic) -> None:
         )
 
 
-def _unreadable(topic: SnapshotTopic, error: StoredDataError, save: Save | None, advice: str) -> SnapshotUnreadable:
+def _unreadable(topic: SnapshotLog, error: StoredDataError, save: Save | None, advice: str) -> SnapshotUnreadable:
     found = SnapshotUnreadable(
         f"the newest matching snapshot of {printable(topic.persistence_id)} cannot be read ({advice}): {error}"
     )

@@ -15,19 +15,17 @@ import attrs
 import trio
 
 from .._core.selection import superseded
-from .._core.snapshot_format import index_key
-from .._core.snapshot_index import Save
-from .._core.snapshot_index_record import encode_index
+from .._core.snapshot_saves import Save
 from ..driver import Fate
 from ..errors import BrokerError, PersistenceError, WriteOutcomeUnknown, printable
-from .topic import Sent, SnapshotTopic
+from .interface import Sent, SnapshotLog
 
 _log = logging.getLogger("kafka_persist.snapshots")
 
 CHUNKS_AT_ONCE: Final = 1000
 
 
-async def withdraw(topic: SnapshotTopic, victims: Iterable[Save], strange: Iterable[bytes] = ()) -> list[Sent]:
+async def withdraw(topic: SnapshotLog, victims: Iterable[Save], strange: Iterable[bytes] = ()) -> list[Sent]:
     """Delete snapshots, with those that they replaced; return what was appended.
 
     Raises:
@@ -41,7 +39,7 @@ async def withdraw(topic: SnapshotTopic, victims: Iterable[Save], strange: Itera
     return sent
 
 
-def checked(topic: SnapshotTopic, sent: Sequence[Sent]) -> Sequence[Sent]:
+def checked(topic: SnapshotLog, sent: Sequence[Sent]) -> Sequence[Sent]:
     """Return `sent` if all of it is in the log.
 
     Raises:
@@ -58,7 +56,7 @@ def checked(topic: SnapshotTopic, sent: Sequence[Sent]) -> Sequence[Sent]:
     return sent
 
 
-def refusal(topic: SnapshotTopic, sent: Sent) -> PersistenceError:
+def refusal(topic: SnapshotLog, sent: Sent) -> PersistenceError:
     """The error for a record that the broker refused."""
     if isinstance(sent.ack.error, PersistenceError):
         return sent.ack.error
@@ -73,7 +71,7 @@ def refusal(topic: SnapshotTopic, sent: Sent) -> PersistenceError:
 
 @attrs.frozen
 class Tidier:
-    """Deletes what is no longer wanted, and writes the index record.
+    """Deletes what is no longer wanted, and writes what makes the next look short.
 
     Nothing depends on it: what one call leaves behind, the next save removes.
 
@@ -87,7 +85,7 @@ class Tidier:
     room: int
     seconds: float
 
-    async def run(self, topic: SnapshotTopic, sent: Iterable[Sent], *, garbage_before: int, retain: bool) -> None:
+    async def run(self, topic: SnapshotLog, sent: Iterable[Sent], *, garbage_before: int, retain: bool) -> None:
         """Tidy up after a call that has appended `sent`.
 
         Args:
@@ -102,7 +100,7 @@ class Tidier:
                 if retain:
                     await self._retain(topic)
                 await self._sweep(topic, garbage_before)
-                await self._write_index(topic)
+                checked(topic, await topic.append(topic.closing_records(self.room)))
         except trio.TooSlowError:
             _log.warning(
                 "%s: replaced snapshots are not removed yet: no answer in %g s",
@@ -118,7 +116,7 @@ class Tidier:
                 extra={"event": "snapshot.not-removed"},
             )
 
-    async def _retain(self, topic: SnapshotTopic) -> None:
+    async def _retain(self, topic: SnapshotLog) -> None:
         doomed = topic.index.shadowed()
         visible = topic.index.visible()
         if len(visible) > self.keep:
@@ -128,15 +126,10 @@ class Tidier:
             sent = await withdraw(topic, doomed)
             await topic.learn(sent)
 
-    async def _sweep(self, topic: SnapshotTopic, garbage_before: int) -> None:
+    async def _sweep(self, topic: SnapshotLog, garbage_before: int) -> None:
         # The keys of a batch at a time: a record that somebody forged may name a million chunks.
         garbage = [(save, save.live_chunks) for save in topic.index.garbage(garbage_before)]
         keys = (save.key.chunk(index) for save, chunks in garbage for index in chunks)
         while batch := list(islice(keys, CHUNKS_AT_ONCE)):
             sent = await topic.append((key, None) for key in batch)
             await topic.learn(checked(topic, sent))
-
-    async def _write_index(self, topic: SnapshotTopic) -> None:
-        key, value = index_key(topic.digest), encode_index(topic.index)
-        if value is not None and len(key) + len(value) <= self.room:
-            checked(topic, await topic.append([(key, value)]))

@@ -10,7 +10,6 @@ import attrs
 import trio
 
 from .._core.snapshot_format import (
-    MAX_GENERATION,
     MAX_PIECES,
     OVERHEAD_BYTES,
     Commit,
@@ -31,9 +30,9 @@ from ..errors import (
     printable,
 )
 from ..model import MAX_SEQUENCE_NR, SnapshotMetadata
+from .interface import Sent, SnapshotLog
 from .jobs import Job
 from .removing import Tidier, refusal
-from .topic import Sent, SnapshotTopic
 
 CHUNKS_IN_FLIGHT: Final = 8
 """Chunks of one snapshot that wait for their answers at a time."""
@@ -79,7 +78,7 @@ class Saver:
         return piece
 
     async def save(
-        self, job: Job[SnapshotMetadata], topic: SnapshotTopic, metadata: SnapshotMetadata, payload: bytes
+        self, job: Job[SnapshotMetadata], topic: SnapshotLog, metadata: SnapshotMetadata, payload: bytes
     ) -> SnapshotMetadata:
         """Store a payload under the id and number of `metadata`; the topic exists, and was looked at.
 
@@ -89,7 +88,6 @@ class Saver:
             BrokerError: certainly not stored.
         """
         began = trio.current_time()
-        index = topic.index
         self._refuse_foreign(topic)
         saved = attrs.evolve(metadata, timestamp=self._timestamp(topic, metadata.sequence_nr))
         key = SaveKey(topic.digest, saved.sequence_nr, saved.timestamp, uuid.uuid4().bytes)
@@ -97,7 +95,7 @@ class Saver:
         try:
             data = await self._write_chunks(upload, payload)
             self._check_age(topic, saved.timestamp, began)
-            generation = min(index.generation + 1, MAX_GENERATION)
+            generation = topic.next_generation()
             commit = Commit(generation, len(payload), upload.submitted, upload.first_offset, data)
             value = encode_commit(key.commit(), topic.persistence_id, commit)
             await job.point_of_no_return()
@@ -121,7 +119,7 @@ class Saver:
             await upload.write(pieces[first : first + CHUNKS_IN_FLIGHT])
         return None
 
-    def _refuse_foreign(self, topic: SnapshotTopic) -> None:
+    def _refuse_foreign(self, topic: SnapshotLog) -> None:
         if not topic.index.foreign:
             return
         where = f"{topic.log} holds a record of another persistence id ({topic.index.foreign})"
@@ -132,12 +130,12 @@ class Saver:
             )
         raise ForeignEvent(f"{where}; find out who writes to it, nothing was stored")
 
-    def _timestamp(self, topic: SnapshotTopic, sequence_nr: int) -> int:
+    def _timestamp(self, topic: SnapshotLog, sequence_nr: int) -> int:
         """The clock; but later than the snapshot that is replaced, so that the two can be told apart."""
         replaced = topic.index.visible().get(sequence_nr)
         return min(MAX_SEQUENCE_NR, max(self.clock(), 0 if replaced is None else replaced.key.timestamp + 1))
 
-    def _check_age(self, topic: SnapshotTopic, timestamp: int, began: float) -> None:
+    def _check_age(self, topic: SnapshotLog, timestamp: int, began: float) -> None:
         """Give up before anybody may take the chunks for garbage; this process may have been suspended."""
         elapsed = max(trio.current_time() - began, (self.clock() - timestamp) / 1000)
         if elapsed > MAX_SAVE_SECONDS:
@@ -160,12 +158,12 @@ class Saver:
 class _Upload:
     """The chunks of one save."""
 
-    def __init__(self, topic: SnapshotTopic, key: SaveKey) -> None:
+    def __init__(self, topic: SnapshotLog, key: SaveKey) -> None:
         self.topic = topic
         self.sent: list[Sent] = []
         self.submitted = 0
         self._key = key
-        self._looked_at = topic.index.position
+        self._looked_at = topic.position
 
     @property
     def first_offset(self) -> int:

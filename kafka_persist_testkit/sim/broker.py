@@ -84,6 +84,19 @@ class SimLog:
         """Remove what stands below `offset`: DeleteRecords, or retention."""
         self.start = max(self.start, min(offset, self.end))
 
+    def compact(self, until: int | None = None, *, tombstones: bool = False) -> None:
+        """Keep the last record of each key below `until` (the log's end), as a broker's cleaner may.
+
+        Args:
+            until: where the active segment begins, which is never compacted.
+            tombstones: whether those below `until` are removed, too: their time is over.
+        """
+        until = self.end if until is None else min(until, self.end)
+        last = {entry.key: entry.offset for entry in self.entries[:until] if entry is not None}
+        for offset, entry in enumerate(self.entries[:until]):
+            if entry is not None and (last[entry.key] != offset or (tombstones and entry.value is None)):
+                self.entries[offset] = None
+
     def lose_tail(self, end: int) -> None:
         """Lose what stands at `end` and above: an unclean leader election, or a power cut."""
         del self.entries[end:]

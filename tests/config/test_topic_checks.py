@@ -6,8 +6,8 @@ import pytest
 
 from kafka_persist import JournalConfig, SnapshotStoreConfig, TopicsConfig
 from kafka_persist._kafka.checks import problems_of
-from kafka_persist._snapshots.topic import spec_of
-from kafka_persist.driver import Log, TopicSpec
+from kafka_persist._snapshots.interface import spec_of
+from kafka_persist.driver import TopicSpec
 
 SNAPSHOT = {"cleanup.policy": "compact", "delete.retention.ms": "86400000", "unclean.leader.election.enable": "false"}
 
@@ -16,7 +16,7 @@ def problems(found, **configured):
     """What is said about a snapshot topic with these settings; `configured` is what the user's configuration asks for."""
     unsafe = configured.get("unclean.leader.election.enable") == "true"
     config = SnapshotStoreConfig(topics=TopicsConfig(settings=configured), allow_unsafe=unsafe)
-    return list(problems_of(spec_of(config, Log("snapshot-id", 0)), SNAPSHOT | found))
+    return list(problems_of(spec_of(config, "snapshot-id", 1), SNAPSHOT | found))
 
 
 def test_a_sound_snapshot_topic_has_no_problem():

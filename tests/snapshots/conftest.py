@@ -11,7 +11,7 @@ import pytest
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
-from kafka_persist.config import SnapshotStoreConfig
+from kafka_persist.config import SharedSnapshotsConfig, SnapshotStoreConfig
 from kafka_persist.driver import Record
 from kafka_persist.model import SelectionCriteria, SnapshotMetadata
 from kafka_persist.snapshots import open_snapshot_store, open_snapshot_store_on
@@ -146,12 +146,34 @@ def compacted_log():
     return _log.CompactedLog
 
 
-@pytest.fixture(scope="session")
-def open_on():
-    """Opens a store on a driver, with small chunks."""
+@pytest.fixture(scope="session", params=["topic-per-id", "shared"])
+def layout(request):
+    """Which topics hold the snapshots of stores on a log in memory; a shared one has one partition there."""
+    return request.param
 
+
+@pytest.fixture(scope="session")
+def topic_of_id(layout):
+    """The topic that holds the snapshots of the id "id"."""
+    return {"topic-per-id": "snapshot-id", "shared": "snapshot-shared"}[layout]
+
+
+def open_with(layout):
     def open_on(driver, *, clock=None, serializer=None, **changes):
-        config = SnapshotStoreConfig(**{"chunk_bytes": 512, "max_record_bytes": 1_000_000, **changes})
-        return open_snapshot_store_on(driver, config, serializer=serializer, clock=clock)
+        shared = SharedSnapshotsConfig(partitions=1)
+        settings = {"layout": layout, "shared": shared, "chunk_bytes": 512, "max_record_bytes": 1_000_000, **changes}
+        return open_snapshot_store_on(driver, SnapshotStoreConfig(**settings), serializer=serializer, clock=clock)
 
     return open_on
+
+
+@pytest.fixture(scope="session")
+def open_on(layout):
+    """Opens a store on a driver, with small chunks."""
+    return open_with(layout)
+
+
+@pytest.fixture(scope="session")
+def open_per_id():
+    """The same, with a topic for each id."""
+    return open_with("topic-per-id")

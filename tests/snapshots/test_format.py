@@ -47,6 +47,24 @@ def test_any_key_is_read_or_refused(key):
         assert key == (parsed.save.commit() if parsed.kind is Kind.COMMIT else parsed.save.chunk(parsed.index))
 
 
+def test_what_a_shared_topic_says_of_itself_comes_back():
+    """Its key has the digest of the empty id, which nobody has; one with another digest is none of ours."""
+    assert form.parse_key(form.partitions_key()) == form.ParsedKey(Kind.PARTITIONS, form.digest_of(""))
+    assert form.decode_partitions(form.encode_partitions(16)) == 16
+    with pytest.raises(CorruptRecord):
+        form.parse_key(form.partitions_key()[:-1] + b"x")
+    with pytest.raises(CorruptRecord):
+        form.decode_partitions(form.encode_partitions(16)[:-1] + b"\x11")
+
+
+def test_without_an_owner_given_a_record_has_to_be_of_the_id_whose_digest_is_in_its_key():
+    """Who folds the records of many ids does not know their names."""
+    commit = Commit(1, 4, 0, 0, b"data")
+    assert form.decode_commit(KEY, form.encode_commit(KEY, "id", commit), "") == commit
+    with pytest.raises(ForeignEvent):
+        form.decode_commit(KEY, form.encode_commit(KEY, "other", commit), "")
+
+
 def test_a_key_of_a_later_format_says_so():
     with pytest.raises(UnsupportedEnvelope, match="record format 2"):
         form.parse_key(b"\x02" + KEY[1:])

@@ -17,7 +17,7 @@ from kafka_persist.errors import PersistenceError, SnapshotUnreadable, WriteOutc
 from kafka_persist.memory import MemoryBackend, open_memory_snapshot_store
 from kafka_persist.model import SelectionCriteria, SnapshotMetadata
 
-TOPIC = "snapshot-id"
+PER_ID = "snapshot-id"
 SMALL = st.integers(0, 6)
 
 
@@ -74,8 +74,8 @@ async def do(store, step):
 class Twins:
     """The store under test and the memory store, with the same timestamps."""
 
-    def __init__(self, log, open_on, keep):
-        self.log, self.open_on, self.keep = log, open_on, keep
+    def __init__(self, log, open_on, topic, keep):
+        self.log, self.open_on, self.topic, self.keep = log, open_on, topic, keep
         self.backend = MemoryBackend()
 
     async def run(self, steps):
@@ -93,7 +93,7 @@ class Twins:
             saved = await store.save(of(step[1]), "x" * step[2])
             self.stamp = saved.timestamp
         if step[0] == "compact":
-            self.log.compact(TOPIC, until=step[1], tombstones=step[2])
+            self.log.compact(self.topic, until=step[1], tombstones=step[2])
         elif step[0] == "load":
             assert await store.load("id", step[1]) == await model.load("id", step[1])
         elif step[0] == "save":
@@ -106,23 +106,23 @@ class Twins:
 
 @settings(max_examples=60)
 @given(steps=STEPS, keep=st.sampled_from([1, 2, 100]))
-async def test_it_does_what_the_memory_store_does(compacted_log, open_on, steps, keep):
+async def test_it_does_what_the_memory_store_does(compacted_log, open_on, topic_of_id, steps, keep):
     """Whatever is saved, deleted, compacted and reopened: the same snapshots as the executable specification."""
-    await Twins(compacted_log(), open_on, keep).run(steps)
+    await Twins(compacted_log(), open_on, topic_of_id, keep).run(steps)
 
 
 @settings(max_examples=60)
 @given(steps=STEPS)
-async def test_the_index_record_never_changes_the_answer(compacted_log, open_on, steps):
+async def test_the_index_record_never_changes_the_answer(compacted_log, open_per_id, steps):
     """Reading from the index record on gives what reading the whole log gives."""
     log = compacted_log()
-    async with open_on(log, clock=Clock()) as store:
+    async with open_per_id(log, clock=Clock()) as store:
         for step in steps:
             if step[0] == "compact":
-                log.compact(TOPIC, until=step[1], tombstones=step[2])
+                log.compact(PER_ID, until=step[1], tombstones=step[2])
             else:
                 await do(store, step)
-    records = log.topics.get(TOPIC, [])
+    records = log.topics.get(PER_ID, [])
     whole = SnapshotIndex("id")
     whole.fold(records)
     for record in records:
@@ -172,7 +172,7 @@ def contents(found):
 
 
 @pytest.mark.parametrize("lands", [False, True], ids=["the last record is lost", "the last record lands"])
-async def test_death_at_any_record_leaves_the_state_before_or_after(compacted_log, open_on, lands):
+async def test_death_at_any_record_leaves_the_state_before_or_after(compacted_log, open_on, topic_of_id, lands):
     """A store that dies anywhere leaves what was there before the call or what is there after it, nothing between."""
     perfect = compacted_log()
     states = await states_of(open_on, perfect, STORY)
@@ -185,7 +185,7 @@ async def test_death_at_any_record_leaves_the_state_before_or_after(compacted_lo
         async with open_on(log, keep=2, clock=Clock()) as store:
             for compacted in (False, True):
                 if compacted:
-                    log.compact(TOPIC, tombstones=True)
+                    log.compact(topic_of_id, tombstones=True)
                 found = contents(await everything(store))
                 assert is_between(found, *states[done : done + 2]), (dies_at, done)
 
@@ -206,7 +206,7 @@ def is_like(found, state):
     )
 
 
-async def test_the_next_save_repairs_what_a_death_left_behind(compacted_log, open_on):
+async def test_the_next_save_repairs_what_a_death_left_behind(compacted_log, open_on, topic_of_id):
     """After a death anywhere, one save leaves no record that nobody needs, but for chunks that may still be in use."""
     for dies_at in range(1, 40):
         log = compacted_log()
@@ -218,9 +218,9 @@ async def test_the_next_save_repairs_what_a_death_left_behind(compacted_log, ope
         clock.time += 3 * 3600 * 1000
         async with open_on(log, keep=1, clock=clock) as store:
             await store.save(of(9), "last")
-        log.compact(TOPIC, tombstones=True)
-        left = {record.key for record in log.topics[TOPIC] if record.value is not None}
-        assert len(left) == 2, (dies_at, left)  # the snapshot, and the index
+        log.compact(topic_of_id, until=log.ends[topic_of_id], tombstones=True)
+        left = {record.key for record in log.topics[topic_of_id] if record.value is not None}
+        assert len(left) == 2, (dies_at, left)  # the snapshot, and the index, or how many partitions there are
 
 
 async def test_a_replaced_save_never_comes_back(compacted_log, open_on):
@@ -277,7 +277,7 @@ async def test_snapshots_of_one_moment_are_told_apart_by_their_numbers(compacted
         assert contents(await everything(store)) == {1: "one"}
 
 
-async def test_chunks_that_may_still_be_in_use_are_left_alone(compacted_log, open_on):
+async def test_chunks_that_may_still_be_in_use_are_left_alone(compacted_log, open_on, topic_of_id):
     """A save does not remove the chunks that another process is writing."""
     log = compacted_log()
     async with open_on(log) as slow, open_on(log) as fast, trio.open_nursery() as nursery:
@@ -288,14 +288,14 @@ async def test_chunks_that_may_still_be_in_use_are_left_alone(compacted_log, ope
         log.holds = lambda _key: False
         await fast.save(of(2), "fast")
         log.release()
-    log.compact(TOPIC, tombstones=True)
+    log.compact(topic_of_id, tombstones=True)
     async with open_on(log) as store:
         assert contents(await everything(store)) == {1: "x" * 1300, 2: "fast"}
 
 
 @settings(max_examples=30)
 @given(steps=STEPS, seed=st.randoms(use_true_random=False))
-async def test_two_stores_at_once_never_make_a_snapshot_unreadable(compacted_log, open_on, steps, seed):
+async def test_two_stores_at_once_never_make_a_snapshot_unreadable(compacted_log, open_on, topic_of_id, steps, seed):
     """Whatever two processes do to one id at the same time, every load gives a snapshot or certainly none."""
     log = compacted_log()
 
@@ -303,7 +303,7 @@ async def test_two_stores_at_once_never_make_a_snapshot_unreadable(compacted_log
         async with open_on(log, keep=2) as store:
             for step in mine:
                 if step[0] == "compact":
-                    log.compact(TOPIC, until=step[1])
+                    log.compact(topic_of_id, until=step[1])
                 await do(store, step)
                 await everything(store)
                 for _ in range(seed.randrange(5)):
@@ -314,50 +314,50 @@ async def test_two_stores_at_once_never_make_a_snapshot_unreadable(compacted_log
         nursery.start_soon(work, steps[1::2])
 
 
-async def test_a_stale_index_record_is_only_slower(compacted_log, open_on):
+async def test_a_stale_index_record_is_only_slower(compacted_log, open_per_id):
     """An index record that lands late, behind other saves, hides none of them."""
     log = compacted_log()
-    async with open_on(log) as store:
+    async with open_per_id(log) as store:
         await store.save(of(1), "one")
-        stale = log.topics[TOPIC][-1]
+        stale = log.topics[PER_ID][-1]
         await store.save(of(2), "two")
-        log.append(TOPIC, stale.key, stale.value)
+        log.append(PER_ID, stale.key, stale.value)
         assert contents(await everything(store)) == {1: "one", 2: "two"}
 
 
-async def test_a_damaged_index_record_is_passed_over(compacted_log, open_on):
+async def test_a_damaged_index_record_is_passed_over(compacted_log, open_per_id):
     """The index is a short cut: without it the whole log tells the same."""
     log = compacted_log()
-    async with open_on(log) as store:
+    async with open_per_id(log) as store:
         await store.save(of(1), "one")
-        index = log.topics[TOPIC][-1]
-        log.append(TOPIC, index.key, index.value[:-1])
+        index = log.topics[PER_ID][-1]
+        log.append(PER_ID, index.key, index.value[:-1])
         assert contents(await everything(store)) == {1: "one"}
 
 
-async def test_an_index_record_that_lies_cannot_make_a_snapshot_vanish_in_silence(compacted_log, open_on):
+async def test_an_index_record_that_lies_cannot_make_a_snapshot_vanish_in_silence(compacted_log, open_per_id):
     """An index that names a snapshot at a wrong place is not believed: the whole log is read."""
     log = compacted_log()
-    async with open_on(log) as store:
+    async with open_per_id(log) as store:
         await store.save(of(1), "x" * 600)
         await store.save(of(2), "y" * 600)
-        index = decode_index("id", log.topics[TOPIC][-1])
+        index = decode_index("id", log.topics[PER_ID][-1])
         for save in index.saves.values():
             save.first_offset = save.offset
-        log.append(TOPIC, log.topics[TOPIC][-1].key, encode_index(index))
+        log.append(PER_ID, log.topics[PER_ID][-1].key, encode_index(index))
         assert await store.load("id") is not None
 
 
-async def test_a_snapshot_without_all_its_chunks_is_unreadable_never_absent(compacted_log, open_on):
+async def test_a_snapshot_without_all_its_chunks_is_unreadable_never_absent(compacted_log, open_on, topic_of_id):
     log = compacted_log()
     async with open_on(log) as store:
         await store.save(of(1), "x" * 1300)
-        log.topics[TOPIC] = [record for record in log.topics[TOPIC] if record.key[1] != ord("c")]
+        log.topics[topic_of_id] = [record for record in log.topics[topic_of_id] if record.key[1] != ord("c")]
         with pytest.raises(SnapshotUnreadable, match="only 0 of its 3 parts"):
             await store.load("id")
 
 
-async def test_it_looks_again_when_a_snapshot_is_deleted_while_it_is_read(compacted_log, open_on):
+async def test_it_looks_again_when_a_snapshot_is_deleted_while_it_is_read(compacted_log, open_on, topic_of_id):
     """Chunks that vanish between the look and the reading: the load gives what is there now."""
     log = compacted_log()
     async with open_on(log, keep=1) as store, open_on(log, keep=1) as other:
@@ -370,7 +370,7 @@ async def test_it_looks_again_when_a_snapshot_is_deleted_while_it_is_read(compac
             if left:
                 left -= 1
                 await other.save(of(2), "y" * 1300)
-                log.compact(TOPIC, tombstones=True)
+                log.compact(topic_of_id, tombstones=True)
             return found
 
         log.scan = scan_and_replace

