@@ -67,7 +67,7 @@ class Cleaner:
         least_bytes: int,
         seconds: float,
     ) -> None:
-        self._log = log
+        self._shared = log
         self._driver = driver
         self._spawn = spawn
         self._call = call
@@ -79,12 +79,12 @@ class Cleaner:
         self._carried_bytes = 0
 
     def __repr__(self) -> str:
-        return f"<Cleaner of {self._log.log}{', at work' if self._running else ''}>"
+        return f"<Cleaner of {self._shared.log}{', at work' if self._running else ''}>"
 
     @property
     def _due(self) -> bool:
-        volume = self._log.index.volume
-        return self._log.owned and volume.log > max(self._least, self._ratio * volume.alive)
+        volume = self._shared.index.volume
+        return self._shared.owned and volume.log > max(self._least, self._ratio * volume.alive)
 
     def look(self) -> None:
         """Begin to clean if it is time; called whenever the log has grown."""
@@ -93,7 +93,7 @@ class Cleaner:
 
     async def _run(self) -> None:
         """Go on until the log is small enough, or once through it."""
-        index, end = self._log.index, self._log.chain.head.offset
+        index, end = self._shared.index, self._shared.chain.head.offset
         before, begin = index.volume.log, -1
         try:
             while self._due and begin < end:
@@ -101,10 +101,15 @@ class Cleaner:
             if begin >= end:  # nothing of before is left, however much the index took it for
                 index.has_cut(before)
         except WriterFenced:
-            _log.debug("%s belongs to another process now, which cleans it", self._log.log)
+            _log.debug("%s belongs to another process now, which cleans it", self._shared.log)
         except PersistenceError as error:
             self._least = int(GROWTH * index.volume.log)
-            _log.warning("%s was not cleaned, which is tried again when it has grown: %s", self._log.log, error)
+            _log.warning(
+                "%s was not cleaned, which is tried again when it has grown: %s",
+                self._shared.log,
+                error,
+                extra={"event": "log.not-cleaned"},
+            )
         finally:
             self._running = False
 
@@ -115,7 +120,7 @@ class Cleaner:
             WriterFenced: another process has taken the log over.
             PersistenceError: nothing was cut off.
         """
-        log, wanted, stop = self._log, self._log.index.volume.log // PARTS, self._log.chain.head.offset
+        log, wanted, stop = self._shared, self._shared.index.volume.log // PARTS, self._shared.chain.head.offset
         follower = Follower(Chain(log.chain.persistence_id, shared=True))
         self._carried, self._carried_bytes = [], 0
         last: Counted | None = None
@@ -145,9 +150,9 @@ class Cleaner:
         await trio.lowlevel.checkpoint()
         if not counted.first:
             return  # a claim
-        where = f"{self._log.log}@{counted.offset}"
+        where = f"{self._shared.log}@{counted.offset}"
         for item in decode_items(counted.value, counted.start, counted.last - counted.first + 1, where):
-            if self._log.index.still_alive(item, counted.offset) is not None:
+            if self._shared.index.still_alive(item, counted.offset) is not None:
                 self._carried.append(moved := Moved(item, counted.offset))
                 self._carried_bytes += moved.size
                 if self._carried_bytes > CARRIED_BYTES:
@@ -166,6 +171,6 @@ class Cleaner:
         """
         batch = Batch(len(carried), None, self._seconds)
         for index, moved in enumerate(carried):
-            batch.add(SharedItem(batch, self._log, index, b"", 0, 0, [], moved.size, moved=moved))
+            batch.add(SharedItem(batch, self._shared, index, b"", 0, 0, [], moved.size, moved=moved))
         await self._call(batch)
         batch.answer()
