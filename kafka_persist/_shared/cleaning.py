@@ -104,7 +104,12 @@ class Cleaner:
             _log.debug("%s belongs to another process now, which cleans it", self._log.log)
         except PersistenceError as error:
             self._least = int(GROWTH * index.volume.log)
-            _log.warning("%s was not cleaned, which is tried again when it has grown: %s", self._log.log, error)
+            _log.warning(
+                "%s was not cleaned, which is tried again when it has grown: %s",
+                self._log.log,
+                error,
+                extra={"event": "cleaning.failed"},
+            )
         finally:
             self._running = False
 
