@@ -108,7 +108,7 @@ class Cleaner:
                 "%s was not cleaned, which is tried again when it has grown: %s",
                 self._shared.log,
                 error,
-                extra={"event": "log.not-cleaned"},
+                extra={"event": "cleaning.failed"},
             )
         finally:
             self._running = False

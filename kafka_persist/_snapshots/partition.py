@@ -99,7 +99,12 @@ class SnapshotPartition:
             end = None
         if end is not None and joint.ends(end):
             return True
-        _log.info("%s: the index ends at offset %d, where the log is another one or was compacted", self.log, before)
+        _log.info(
+            "%s: the index ends at offset %d, where the log is another one or was compacted",
+            self.log,
+            before,
+            extra={"event": "snapshot-index.rebuilt"},
+        )
         return False
 
     async def _build(self) -> None:
@@ -116,7 +121,12 @@ class SnapshotPartition:
         self._whole = True
         if self.index.keyless > self._keyless:
             self._keyless = self.index.keyless
-            _log.warning("%s: %d records that no snapshot store wrote are left aside", self.log, self._keyless)
+            _log.warning(
+                "%s: %d records that no snapshot store wrote are left aside",
+                self.log,
+                self._keyless,
+                extra={"event": "snapshot.foreign-records"},
+            )
 
     async def _read(self, start: int | None, take: Callable[[Sequence[Record]], bool]) -> int | None:
         """Give the records from `start` on to `take`; return the log's end, None if `take` wants no more."""
@@ -168,7 +178,9 @@ class SnapshotPartition:
                 self.index.save()
         except PersistenceError as error:
             self._whole = False
-            _log.warning("%s: the index is not up to date: %s", self.log, error)
+            _log.warning(
+                "%s: the index is not up to date: %s", self.log, error, extra={"event": "snapshot-index.behind"}
+            )
 
     def has(self, offsets: Iterable[int | None]) -> bool:
         """Whether the records at these offsets are in the index; None is an offset that nobody knows."""
@@ -181,4 +193,4 @@ class SnapshotPartition:
                 self.index.save()
             self.index.table.close(keep=self._whole)
         except PersistenceError as error:
-            _log.warning("%s: the index is not kept: %s", self.log, error)
+            _log.warning("%s: the index is not kept: %s", self.log, error, extra={"event": "snapshot-index.not-kept"})

@@ -60,7 +60,7 @@ class Group:
                 open_projection(self.world.config, self.world.topic, store, group=f"{self.world.prefix}model")
             )
             nursery = await stack.enter_async_context(trio.open_nursery())
-            nursery.start_soon(projection.run)
+            nursery.start_soon(projection.run)  # noqa: ASYNC113 - tests wait for what it does
             yield projection
             nursery.cancel_scope.cancel()
 
