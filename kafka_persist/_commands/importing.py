@@ -22,7 +22,7 @@ from .frame import DONE, Command, Source, agreed, with_json, with_source, with_y
 from .output import as_json as json_text
 from .output import note
 from .portable import Digest, IdEnd, Snapshot, event_line, read, snapshot_line
-from .stores import for_writing
+from .stores import for_writing, open_snapshots_for_reading, snapshots_apart
 
 AT_ONCE: Final = 200
 """Events that are handed to the journal together."""
@@ -94,7 +94,7 @@ async def check(config: Config, file: Path) -> Contents:
     found = Contents()
     async with (
         open_journal(for_writing(config.journal, create=False), event_topic_mapper=EmptyEventTopicMapper()) as journal,
-        open_snapshot_store(config.snapshot_store) as snapshots,
+        open_snapshots_for_reading(config, RawSerializer()) as snapshots,
     ):
         for each in lines_of(file, uuid.uuid4()):
             if isinstance(each, PersistentRepr):
@@ -137,7 +137,7 @@ async def store_all(config: Config, file: Path) -> int:
         open_journal(
             for_writing(config.journal), serializer=serializer, event_topic_mapper=EmptyEventTopicMapper()
         ) as journal,
-        open_snapshot_store(config.snapshot_store, serializer=serializer) as snapshots,
+        open_snapshot_store(snapshots_apart(config.snapshot_store), serializer=serializer) as snapshots,
     ):
         target = Target(journal, snapshots, writer)
         for each in lines_of(file, writer):

@@ -77,6 +77,8 @@ async def _look(driver: Driver, config: Config, name: str) -> Topic:
     if name.startswith("__"):
         return Topic(name, "kafka")
     snapshots, journal = config.snapshot_store, config.journal
+    if snapshots.layout == "shared" and name == snapshots.shared_topic:
+        return Topic(name, "snapshots", "", f"shared: {snapshots.shared.partitions} partitions for many ids")
     if collision_key(name).startswith(collision_key(snapshots.prefix)):
         return Topic(name, "snapshots", _plain_owner(config, name))
     if journal.layout == "shared" and name == journal.shared_topic:

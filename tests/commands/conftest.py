@@ -44,6 +44,7 @@ account = EntityType("account", initial=Balance(), evolve=evolve, snapshot_every
 LAYOUTS = {
     "topic-per-id": "",
     "shared": 'kafka-journal.layout = "shared"\nkafka-journal.shared.partitions = 2\n'
+    'kafka-snapshot-store.layout = "shared"\nkafka-snapshot-store.shared.partitions = 2\n'
     'kafka-journal.event.producer.topic.mapper.class = "kafka_persist.publishing:EmptyEventTopicMapper"\n',
 }
 

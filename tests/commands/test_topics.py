@@ -26,13 +26,14 @@ from kafka_persist.serialization import RawSerializer
 def test_each_topic_has_a_role_and_an_owner(stored, capsys):
     config = load_config(stored.config)
     found = {row["topic"]: row for row in stored.rows(capsys, "topics") if row["topic"].startswith(stored.prefix)}
-    snapshots = config.snapshot_store.topic_name("account-1")
-    assert (found[snapshots]["role"], found[snapshots]["persistence_id"]) == ("snapshots", "account-1")
+    snapshots = {name: row["persistence_id"] for name, row in found.items() if row["role"] == "snapshots"}
     journal = {name: row["persistence_id"] for name, row in found.items() if row["role"] == "journal"}
     if config.journal.layout == "shared":
         assert journal == {config.journal.shared_topic: None}
+        assert snapshots == {config.snapshot_store.shared_topic: None}
     else:
         assert journal == {config.journal.topic_name(name): name for name in ("account-1", "account-2")}
+        assert snapshots == {config.snapshot_store.topic_name("account-1"): "account-1"}
 
 
 @pytest.mark.broker
