@@ -8,5 +8,6 @@
 * `exporting`, `importing`: ids as lines of JSON, and back; `portable` is their format (pure). `deleting`: old events.
 * `settings`: the configuration in effect. `completion`: for shells.
 * `check`: the cluster's settings against what the stores need. `hints` are its rules (pure).
-* `publish_pending`: publishes what dead processes left.
+* `publish_pending`: publishes what dead processes left. `lag`: how far publication and consumers are behind.
+* `topics`: what each topic is for. `server`: the test kit's.
 """

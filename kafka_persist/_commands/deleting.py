@@ -11,8 +11,9 @@ from ..errors import PersistenceError, printable
 from ..journal import open_journal
 from ..publishing import EventTopicMapper
 from ..serialization import RawSerializer, Serializer
-from .frame import DONE, FAILED, FOUND, Command, Source, agreed, with_serializer, with_source, with_yes
+from .frame import DONE, FAILED, FOUND, Command, Source, agreed, with_json, with_serializer, with_source, with_yes
 from .named import see_current_directory
+from .output import as_json as json_text
 from .output import note
 from .publish_pending import advice_on, given, publishing_config, with_mapper
 from .stores import for_writing, open_journal_for_reading, open_snapshots_for_reading
@@ -27,8 +28,16 @@ from .stores import for_writing, open_journal_for_reading, open_snapshots_for_re
 @with_serializer("The program's Serializer, or a function that makes it, if unpublished events have types.")
 @with_mapper
 @with_yes
+@with_json("what is deleted now")
 def command(
-    source: Source, *, persistence_id: str, last: int, serializer_name: str | None, mapper: str | None, yes: bool
+    source: Source,
+    *,
+    persistence_id: str,
+    last: int,
+    serializer_name: str | None,
+    mapper: str | None,
+    yes: bool,
+    as_json: bool,
 ) -> int:
     """Delete the events of a persistence id up to a sequence number, forever.
 
@@ -55,6 +64,8 @@ def command(
         note(f"kafka-persist delete: {error}{advice_on(error, serializer_name)}")
         return FAILED
     note(f"the events of {name} are deleted up to {last}")
+    if as_json:
+        click.echo(json_text({"persistence_id": persistence_id, "deleted_to": last}))
     return DONE
 
 

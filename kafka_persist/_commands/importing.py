@@ -18,10 +18,11 @@ from ..model import AtomicWrite, PersistentRepr, SelectionCriteria, SnapshotMeta
 from ..publishing import EmptyEventTopicMapper
 from ..serialization import RawSerializer
 from ..snapshots import KafkaSnapshotStore, open_snapshot_store
-from .frame import DONE, Command, Source, agreed, with_source, with_yes
+from .frame import DONE, Command, Source, agreed, with_json, with_source, with_yes
+from .output import as_json as json_text
 from .output import note
 from .portable import Digest, IdEnd, Snapshot, event_line, read, snapshot_line
-from .stores import for_writing
+from .stores import for_writing, open_snapshots_for_reading, snapshots_apart
 
 AT_ONCE: Final = 200
 """Events that are handed to the journal together."""
@@ -33,7 +34,8 @@ SHOWN: Final = 5
 @with_source
 @click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
 @with_yes
-def command(source: Source, *, file: Path, yes: bool) -> int:
+@with_json("the figures")
+def command(source: Source, *, file: Path, yes: bool, as_json: bool) -> int:
     """Store the events and snapshots of an export.
 
     First the whole file is checked, and that none of its ids has ever been written here; otherwise nothing is stored. Then
@@ -51,6 +53,8 @@ def command(source: Source, *, file: Path, yes: bool) -> int:
     )
     events = trio.run(store_all, config, file)
     note(f"{events} events of {len(contents.ids)} ids imported, read back and compared")
+    if as_json:
+        click.echo(json_text({"ids": len(contents.ids), "events": events, "snapshots": contents.snapshots}))
     return DONE
 
 
@@ -90,7 +94,7 @@ async def check(config: Config, file: Path) -> Contents:
     found = Contents()
     async with (
         open_journal(for_writing(config.journal, create=False), event_topic_mapper=EmptyEventTopicMapper()) as journal,
-        open_snapshot_store(config.snapshot_store) as snapshots,
+        open_snapshots_for_reading(config, RawSerializer()) as snapshots,
     ):
         for each in lines_of(file, uuid.uuid4()):
             if isinstance(each, PersistentRepr):
@@ -133,7 +137,7 @@ async def store_all(config: Config, file: Path) -> int:
         open_journal(
             for_writing(config.journal), serializer=serializer, event_topic_mapper=EmptyEventTopicMapper()
         ) as journal,
-        open_snapshot_store(config.snapshot_store, serializer=serializer) as snapshots,
+        open_snapshot_store(snapshots_apart(config.snapshot_store), serializer=serializer) as snapshots,
     ):
         target = Target(journal, snapshots, writer)
         for each in lines_of(file, writer):

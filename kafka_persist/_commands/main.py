@@ -17,12 +17,15 @@ from . import (
     exporting,
     ids,
     importing,
+    lag,
     publish_pending,
+    server,
     settings,
     show,
     snapshots,
     state,
     tail,
+    topics,
     verify,
 )
 from .frame import DONE, FAILED, INTERRUPTED, cut_off
@@ -40,6 +43,9 @@ COMMANDS = (
     settings.command,
     check.command,
     publish_pending.command,
+    lag.command,
+    topics.command,
+    server.command,
     completion.command,
 )
 """In the order in which ``--help`` lists them."""

@@ -29,6 +29,11 @@ def for_reading(config: JournalConfig) -> JournalConfig:
     )
 
 
+def snapshots_apart(config: SnapshotStoreConfig) -> SnapshotStoreConfig:
+    """The program's configuration without its index, which it may be using."""
+    return attrs.evolve(config, shared=attrs.evolve(config.shared, directory=""))
+
+
 def for_writing(config: JournalConfig, *, create: bool = True) -> JournalConfig:
     """The program's configuration for a command that writes: it locks no index, and publishes no more than it has to.
 
@@ -58,11 +63,14 @@ async def open_journal_for_reading(config: Config, serializer: Serializer) -> As
 
 @asynccontextmanager
 async def open_snapshots_for_reading(config: Config, serializer: Serializer) -> AsyncIterator[KafkaSnapshotStore]:
-    """Open the snapshot store, which creates nothing unless it saves.
+    """Open the snapshot store; see `for_reading`.
 
     Raises:
         ConnectError, AuthenticationError: see `open_snapshot_store`.
     """
-    store: SnapshotStoreConfig = config.snapshot_store
-    async with open_snapshot_store(store, serializer=serializer) as opened:
+    store = config.snapshot_store
+    reading = attrs.evolve(
+        snapshots_apart(store), topics=attrs.evolve(store.topics, create=False), settings_policy="warn"
+    )
+    async with open_snapshot_store(reading, serializer=serializer) as opened:
         yield opened

@@ -66,7 +66,7 @@ async def each_stored_id(
     names = {name for name in await driver.topic_names() if _may_be_journal(name, config)}
 
     async def look(name: str) -> None:
-        owner = await _owner(driver, Log(name, config.partition))
+        owner = await owner_of(driver, Log(name, config.partition))
         if owner is not None and _topic_of(owner, layout) == name:
             await found(owner)
 
@@ -129,7 +129,7 @@ async def first_value(driver: Driver, log: Log) -> bytes | None:
     return records[0].value if records else None
 
 
-async def _owner(driver: Driver, log: Log) -> str | None:
+async def owner_of(driver: Driver, log: Log) -> str | None:
     """The id whose journal this log is; None if it is not a journal, or empty.
 
     Raises:

@@ -45,9 +45,10 @@ def rows(capsys, *arguments, code=0):
 @broker
 def test_what_is_exported_from_one_layout_is_imported_into_the_other(stored, export, other, capsys):
     """Events, numbers, times, tags, metadata, snapshots, and what is deleted."""
-    assert main(["import", "--config", other, str(export), "--yes"]) == 0
-    told = capsys.readouterr().err
-    assert "store 4 events and 1 snapshots under 2 new ids" in told
+    assert main(["import", "--config", other, str(export), "--yes", "--json"]) == 0
+    told = capsys.readouterr()
+    assert "store 4 events and 1 snapshots under 2 new ids" in told.err
+    assert json.loads(told.out) == {"ids": 2, "events": 4, "snapshots": 1}
     for name in ("account-1", "account-2"):
         before = [{**row, "writer": ""} for row in stored.rows(capsys, "show", name)]
         after = [{**row, "writer": ""} for row in rows(capsys, "show", "--config", other, name, "--json")]
@@ -184,7 +185,8 @@ def test_deleting_says_what_it_does_and_needs_a_yes(copied, capsys):
     assert "This will delete events 2 to 3 of 'account-1' forever" in told
     assert "the snapshot at 3 has their state" in told
     assert trio.run(deleted_to, copied) == 1
-    assert main(["delete", "--config", copied, "account-1", "--to", "3", "--yes"]) == 0
+    told = rows(capsys, "delete", "--config", copied, "account-1", "--to", "3", "--yes", "--json")
+    assert told == [{"persistence_id": "account-1", "deleted_to": 3}]
     assert trio.run(deleted_to, copied) == 3
     assert main(["delete", "--config", copied, "account-1", "--to", "3", "--yes"]) == 0
     assert "nothing to do" in capsys.readouterr().err

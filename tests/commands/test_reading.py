@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -14,7 +15,15 @@ import attrs
 import pytest
 import trio
 
-from kafka_persist import AtomicWrite, Encoded, EventProducerConfig, PersistentRepr, load_config, open_journal
+from kafka_persist import (
+    AtomicWrite,
+    Encoded,
+    EventProducerConfig,
+    EventTopicMapper,
+    PersistentRepr,
+    load_config,
+    open_journal,
+)
 from kafka_persist.serialization import RawSerializer
 
 pytestmark = pytest.mark.broker
@@ -122,7 +131,7 @@ def test_tail_needs_to_be_told_what_to_follow(stored, capsys):
 
 def test_reading_writes_nothing_creates_nothing_and_joins_no_group(stored, capsys):
     """So no command disturbs a program that is running."""
-    before = stored.logs()
+    before, groups = stored.logs(), stored.groups()
     for name in ("account-1", "nobody"):
         code = int(name == "nobody")
         stored.run(capsys, "show", name, code=code)
@@ -131,63 +140,85 @@ def test_reading_writes_nothing_creates_nothing_and_joins_no_group(stored, capsy
     stored.run(capsys, "ids", "--long")
     stored.run(capsys, "tail", "account-1", "--limit", "1")
     assert stored.logs() == before
+    assert stored.groups() <= groups
 
 
-async def write(config, persistence_id, number):
+async def write(config, persistence_id, number, mapper=None):
     """Store an event as a program would that has it only as it is stored."""
     writer = uuid.uuid4()
     event = PersistentRepr(
         persistence_id=persistence_id, sequence_nr=number, payload=Encoded("Deposited", 1, {"cents": 9}), writer=writer
     )
-    async with open_journal(config, serializer=RawSerializer()) as journal:
+    async with open_journal(config, serializer=RawSerializer(), event_topic_mapper=mapper) as journal:
         await journal.claim(persistence_id, writer)
         assert await journal.write([AtomicWrite([event])]) == [None]
 
 
-def start(stored, *arguments):
+@contextlib.contextmanager
+def running(stored, *arguments):
+    """A command that does not end by itself."""
     command = [sys.executable, "-m", "kafka_persist", arguments[0], "--config", stored.config, *arguments[1:], "--json"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    timer = threading.Timer(60, process.kill)
+    timer = threading.Timer(300, process.kill)  # far beyond what any machine takes
     timer.start()
-    return process, timer
+    try:
+        yield process
+    finally:
+        timer.cancel()
+        timer.join()
+        process.kill()
+        process.communicate()
 
 
-def interrupted(process, timer):
+def interrupt(process):
     """Send Ctrl-C; the exit code and what stood on standard error since."""
     os.kill(process.pid, signal.SIGINT)
     _, err = process.communicate()
-    timer.cancel()
-    timer.join()
-    return process.returncode, err
+    return process.returncode, err.strip()
 
 
+@pytest.fixture
+def own_prefix(stored, monkeypatch):
+    """For tests that write: `stored` stays as it is."""
+    monkeypatch.setenv("KAFKA_PERSIST__KAFKA_JOURNAL__PREFIX", f"t{uuid.uuid4().hex[:8]}-")
+
+
+@pytest.mark.usefixtures("own_prefix")
 def test_tail_shows_what_comes_and_ctrl_c_ends_it_without_a_traceback(stored):
-    process, timer = start(stored, "tail", f"account-{uuid.uuid4()}", "--every", "0.05")
-    persistence_id = process.args[6]
-    assert "waiting for its first event" in process.stderr.readline()
-    trio.run(write, load_config(stored.config).journal, persistence_id, 1)
-    row = json.loads(process.stdout.readline())
-    assert (row["persistence_id"], row["sequence_nr"], row["data"]) == (persistence_id, 1, {"cents": 9})
-    code, err = interrupted(process, timer)
-    assert (code, err.strip()) == (130, "")
+    persistence_id = "account-7"
+    with running(stored, "tail", persistence_id, "--every", "0.05") as process:
+        assert "waiting for its first event" in process.stderr.readline()
+        trio.run(write, load_config(stored.config).journal, persistence_id, 1)
+        row = json.loads(process.stdout.readline())
+        assert (row["persistence_id"], row["sequence_nr"], row["data"]) == (persistence_id, 1, {"cents": 9})
+        assert interrupt(process) == (130, "")
 
 
+class To(EventTopicMapper):
+    def __init__(self, topic):
+        self.topic = topic
+
+    def topics_for(self, event):
+        return (self.topic,)
+
+
+@pytest.mark.usefixtures("own_prefix")
 @pytest.mark.parametrize("filled", ["topic-per-id"], indirect=True)
-def test_tail_follows_a_topic_and_joins_no_group(kafka_prefix, filled):
+def test_tail_follows_a_topic_and_joins_no_group(kafka_prefix, stored):
     config = attrs.evolve(
-        load_config(filled.config).journal,
+        load_config(stored.config).journal,
         event_producer=EventProducerConfig(await_publication=True),
     )
-    trio.run(write, config, f"{kafka_prefix}a", 1)  # so that the topic is there
-    groups = filled.logs()[1]
-    process, timer = start(filled, "tail", "--topic", "events")
-    assert "from its end" in process.stderr.readline()
-    trio.run(write, config, f"{kafka_prefix}b", 1)
-    row = json.loads(process.stdout.readline())
-    assert (row["persistence_id"], row["name"], row["data"]) == (f"{kafka_prefix}b", "Deposited", {"cents": 9})
-    assert filled.logs()[1] == groups
-    code, err = interrupted(process, timer)
-    assert (code, err.strip()) == (130, "")
+    mapper = To(f"{kafka_prefix}topic")
+    trio.run(write, config, f"{kafka_prefix}a", 1, mapper)  # so that the topic is there
+    groups = stored.groups()
+    with running(stored, "tail", "--topic", mapper.topic) as process:
+        assert "from its end" in process.stderr.readline()
+        trio.run(write, config, f"{kafka_prefix}b", 1, mapper)
+        row = json.loads(process.stdout.readline())
+        assert (row["persistence_id"], row["name"], row["data"]) == (f"{kafka_prefix}b", "Deposited", {"cents": 9})
+        assert stored.groups() <= groups
+        assert interrupt(process) == (130, "")
 
 
 def test_a_topic_that_is_missing_is_not_created(stored, capsys):

@@ -1,0 +1,148 @@
+"""``kafka-persist lag``: how far publication, and the consumers of published events, are behind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+from typing import Final
+
+import attrs
+import click
+import trio
+
+from .._core.chain import Chain
+from .._journal.layout import TopicPerId
+from .._journal.reading import catch_up
+from .._publishing.id_discovery import each_stored_id
+from ..config import Config, JournalConfig
+from ..driver import Driver, Log, TopicSpec
+from ..errors import PersistenceError, UnsupportedOperation
+from .frame import DONE, Command, Source, with_json, with_source
+from .output import Listing, note
+from .stores import for_reading
+
+UNDECIDED_SECONDS: Final = 5.0
+"""How long an open transaction that will decide how far an id is published is waited for."""
+
+
+@click.command("lag", cls=Command)
+@with_source
+@click.argument("ids", nargs=-1, metavar="[ID]...")
+@click.option(
+    "--group", metavar="GROUP", help="Instead: how far this consumer group is behind in the topics of --topic."
+)
+@click.option("--topic", "topics", multiple=True, metavar="TOPIC", help="With --group: a topic; may be repeated.")
+@with_json("one object for each row")
+def command(source: Source, *, ids: tuple[str, ...], group: str | None, topics: tuple[str, ...], as_json: bool) -> int:
+    """Print which persistence ids have events that are not known to be published, and how many.
+
+    Without IDs all of the journal are looked at. In mode "at-least-once" the journal notes with the next record how far an
+    id is published, so up to the last write of a running program may be published already. With --group: for each
+    partition, the group's committed position, the end of the partition, and the difference. The group is not joined.
+    """
+    config = source.config()
+    if group is None:
+        if topics:
+            raise click.UsageError("--topic needs --group.")
+        with Listing(("persistence id", "published", "highest", "lag"), as_json=as_json) as listing:
+            looked_at = trio.run(publication, config, ids, listing)
+        note(f"{looked_at} ids looked at, {listing.count} with events that are not known to be published")
+        return DONE
+    if not topics or ids:
+        raise click.UsageError("--group needs --topic, and no IDs.")
+    with Listing(("topic", "partition", "position", "end", "lag"), as_json=as_json) as listing:
+        trio.run(consumers, config, group, topics, listing)
+    return DONE
+
+
+async def publication(config: Config, ids: tuple[str, ...], listing: Listing) -> int:
+    """Print the ids that are behind; how many were looked at.
+
+    Raises:
+        UnsupportedOperation: the layout publishes nothing.
+        StoredDataError: an id is damaged; the others were printed.
+        BrokerError: there was no answer.
+    """
+    from .._kafka.driver import open_driver
+
+    journal = for_reading(config.journal)
+    if journal.layout != "topic-per-id":
+        raise UnsupportedOperation('a journal with layout = "shared" publishes nothing yet')
+    async with open_driver(journal) as driver:
+        published = Publication(driver, journal, listing)
+        if ids:
+            for persistence_id in ids:
+                await published.look(persistence_id)
+        else:
+            failures = await each_stored_id(driver, journal, TopicPerId(journal), published.look)
+            _raise_first(failures.values())
+        return published.looked_at
+
+
+def _raise_first(failures: Iterable[PersistenceError]) -> None:
+    for error in failures:
+        raise error
+
+
+@attrs.define(eq=False)
+class Publication:
+    """Compares what is stored with what is published."""
+
+    driver: Driver
+    config: JournalConfig
+    listing: Listing
+    looked_at: int = 0
+
+    async def look(self, persistence_id: str) -> None:
+        """Print an id if it is behind."""
+        log = TopicPerId(self.config).log_of(persistence_id)
+        head = (await catch_up(self.driver, log, Chain(persistence_id))).head
+        published = head.published
+        if self.config.event_producer.mode == "exactly-once":
+            published = max(published, await trio.to_thread.run_sync(partial(_committed, self.config, log)))
+        self.looked_at += 1
+        lag = head.highest - published
+        if lag > 0:
+            fields = {
+                "persistence_id": persistence_id,
+                "published_up_to": published,
+                "highest_sequence_nr": head.highest,
+                "lag": lag,
+            }
+            self.listing.add(fields, (persistence_id, str(published), str(head.highest), str(lag)))
+
+
+def _committed(config: JournalConfig, log: Log) -> int:
+    """Up to where transactions have published a log; blocks."""
+    from .._kafka.published_offsets import PublishedOffsets
+
+    offsets = PublishedOffsets(config)
+    try:
+        return offsets.look_up(log, UNDECIDED_SECONDS) or 0
+    finally:
+        offsets.close()
+
+
+async def consumers(config: Config, group: str, topics: tuple[str, ...], listing: Listing) -> None:
+    """Print how far a group is behind.
+
+    Raises:
+        TopicMissing: a topic is missing.
+        BrokerError: there was no answer.
+    """
+    from .._kafka.consumers import open_event_reader
+
+    journal = for_reading(config.journal)
+    settings = journal.event_topic_settings()
+    specs = [TopicSpec(name, journal.event_producer.partitions, settings, role="events") for name in topics]
+    async with open_event_reader(journal, specs, group=group, start="earliest") as reader:
+        logs = await reader.look_up(partial(reader.partitions_of, topics))
+        starts = await reader.look_up(partial(reader.starts, logs))
+        committed = await reader.look_up(partial(reader.committed, logs))
+        ends = await reader.look_up(partial(reader.ends, logs))
+    for log in logs:
+        at = committed[log]
+        lag = ends[log] - (starts[log] if at is None else at)
+        fields = {"topic": log.topic, "partition": log.partition, "position": at, "end": ends[log], "lag": lag}
+        position = "none" if at is None else str(at)
+        listing.add(fields, (log.topic, str(log.partition), position, str(ends[log]), str(lag)))
