@@ -17,8 +17,9 @@ import trio
 from kafka_persist._core.cbor import Limits, decode, encode
 from kafka_persist._core.envelope import Envelope, decode_envelope, encode_envelope
 from kafka_persist._core.envelope import Kind as RecordKind
-from kafka_persist._core.snapshot_format import Kind, parse_key
+from kafka_persist._core.snapshot_format import Kind, digest_of, parse_key
 from kafka_persist._kafka.driver import open_driver
+from kafka_persist._shared.place import partition_of
 from kafka_persist.config import JournalConfig, SnapshotStoreConfig, StoreConfig
 from kafka_persist.driver import Ack, Driver, Fate, Log, Record
 from kafka_persist.limits import MAX_RECORD_BYTES
@@ -66,9 +67,10 @@ class KafkaBackdoor(Backdoor):
 
     async def corrupt_snapshot(self, persistence_id: str, sequence_nr: int) -> None:
         """Replace a snapshot's commit by bytes that are none."""
-        log = Log(self._snapshots.topic_name(persistence_id))
+        log = _snapshot_log(self._snapshots, persistence_id)
+        digest = digest_of(persistence_id)
         async with _open_log(self._snapshots, log) as (driver, records, _):
-            (key,) = {record.key for record in records if _is_commit(record, sequence_nr)}
+            (key,) = {record.key for record in records if _is_commit(record, digest, sequence_nr)}
             assert key is not None
             await _append(driver, log, key, b"\xff\x00")
 
@@ -119,6 +121,13 @@ def _changed(entry: Sequence[Any], sequence_nr: int, fields: Mapping[int, object
     return [fields.get(place, old) for place, old in enumerate(entry)] if entry[NUMBER] == sequence_nr else entry
 
 
-def _is_commit(record: Record, sequence_nr: int) -> bool:
+def _snapshot_log(config: SnapshotStoreConfig, persistence_id: str) -> Log:
+    if config.layout == "shared":
+        return Log(config.shared_topic, partition_of(persistence_id, config.shared.partitions))
+    return Log(config.topic_name(persistence_id))
+
+
+def _is_commit(record: Record, digest: bytes, sequence_nr: int) -> bool:
     key = parse_key(record.key)
-    return key.kind is Kind.COMMIT and key.save is not None and key.save.sequence_nr == sequence_nr
+    is_save = key.kind is Kind.COMMIT and key.save is not None and key.digest == digest
+    return is_save and key.save is not None and key.save.sequence_nr == sequence_nr

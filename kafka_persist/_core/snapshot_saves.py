@@ -109,12 +109,12 @@ class Saves:
     def __init__(self, persistence_id: str, digest: bytes) -> None:
         self.persistence_id = persistence_id
         self.digest = digest
-        self.generation = 0
+        self.generation: int = 0
         """The highest that was seen."""
         self.saves: dict[bytes, Save] = {}
         self.strange: dict[bytes, str] = {}
         """Records that no release up to this one wrote: key, and offset with reason."""
-        self.strange_beyond = 0
+        self.strange_beyond: int = 0
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {len(self.visible())} snapshots, {len(self.saves)} saves>"

@@ -65,7 +65,7 @@ class SnapshotLog(abc.ABC):
     def __init__(self, driver: Driver, log: Log, persistence_id: str) -> None:
         self.log = log
         self.persistence_id = persistence_id
-        self.digest = digest_of(persistence_id)
+        self.digest: bytes = digest_of(persistence_id)
         self.recent = {}
         self._driver = driver
 

@@ -9,11 +9,13 @@ from typing import Final
 import trio
 
 from .._core.snapshot_format import Kind
+from .._core.snapshot_saves import Save
 from .._core.snapshot_shared_index import Joint, SharedSnapshotIndex, SnapshotTable
 from ..driver import Driver, Log, OffsetGone, Record
 from ..errors import PersistenceError, TopicMissing
 from .interface import Sent
 from .looks import Looks
+from .recent import RecentRecords
 
 _log = logging.getLogger("kafka_persist.snapshots")
 
@@ -34,15 +36,19 @@ class SnapshotPartition:
         driver: the store's.
         log: where it is.
         table: keeps the index.
+        recent: small records, of all partitions of the store.
         spawn: starts a task in the store's nursery.
     """
 
-    def __init__(self, driver: Driver, log: Log, table: SnapshotTable, spawn: Callable[..., bool]) -> None:
+    def __init__(
+        self, driver: Driver, log: Log, table: SnapshotTable, recent: RecentRecords, spawn: Callable[..., bool]
+    ) -> None:
         self.log = log
         self.index = SharedSnapshotIndex(table)
         self.generation = 0
         """The highest that this process has used."""
         self._driver = driver
+        self._recent = recent
         self._whole = self.index.anchor is not None
         self._anew = False
         self._own: dict[int, Record] = {}
@@ -90,7 +96,7 @@ class SnapshotPartition:
         def take(records: Sequence[Record]) -> bool:
             if not joint.holds(records):
                 return False
-            self.index.fold(records)
+            self._fold(records)
             return True
 
         try:
@@ -111,9 +117,10 @@ class SnapshotPartition:
         """Read the whole partition."""
         self._whole = False
         self.index.clear()
+        self._recent.forget(self.log)
 
         def take(records: Sequence[Record]) -> bool:
-            self.index.fold(records)
+            self._fold(records)
             return True
 
         end = await self._read(None, take)
@@ -127,6 +134,10 @@ class SnapshotPartition:
                 self._keyless,
                 extra={"event": "snapshot.foreign-records"},
             )
+
+    def _fold(self, records: Sequence[Record]) -> None:
+        self.index.fold(records)
+        self._recent.put(self.log, records)
 
     async def _read(self, start: int | None, take: Callable[[Sequence[Record]], bool]) -> int | None:
         """Give the records from `start` on to `take`; return the log's end, None if `take` wants no more."""
@@ -155,6 +166,11 @@ class SnapshotPartition:
             await trio.lowlevel.checkpoint()
         return True
 
+    def recent(self, saves: Iterable[Save]) -> dict[int, Record]:
+        """Those of the saves' commit records that need not be read, by offset."""
+        found = ((save.offset, self._recent.get(self.log, save.offset)) for save in saves)
+        return {offset: record for offset, record in found if record is not None}
+
     # --- what this process writes --------------------------------------------------------------------------------
 
     def note(self, sent: Iterable[Sent]) -> None:
@@ -173,7 +189,7 @@ class SnapshotPartition:
         try:
             known = self.index.position
             while (record := self._own.pop(self.index.position, None)) is not None:
-                self.index.fold([record])
+                self._fold([record])
             if self.index.position > known:
                 self.index.save()
         except PersistenceError as error:

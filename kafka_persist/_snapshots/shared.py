@@ -18,6 +18,7 @@ from ..errors import BrokerError, ConnectError, TopicMissing, TopicSettingsRefus
 from ..model import check_persistence_id
 from .interface import Sent, SnapshotLayout, SnapshotLog, append, spec_of
 from .partition import SnapshotPartition
+from .recent import RecentRecords
 
 KEY: Final = "kafka-snapshot-store.shared.partitions"
 
@@ -47,10 +48,11 @@ class SharedTopic(SnapshotLayout):
         self._declaring = trio.Lock()
         self._counted = False
         self._partitions: list[SnapshotPartition] = []
+        recent = RecentRecords()
         try:
             for number in range(self._count):
                 log, table = Log(self._topic, number), self._table(number)
-                self._partitions.append(SnapshotPartition(driver, log, table, spawn))
+                self._partitions.append(SnapshotPartition(driver, log, table, recent, spawn))
         except BaseException:
             self.release()
             raise
@@ -176,6 +178,7 @@ class SharedSnapshots(SnapshotLog):
     def _refresh(self) -> None:
         self._position = self._partition.index.position
         self._index = self._partition.index.saves_of(self.persistence_id)
+        self.recent = self._partition.recent(self._index.saves.values())
 
     async def learn(self, sent: Iterable[Sent]) -> None:
         """See `SnapshotLog.learn`; what this process has written need not be read."""

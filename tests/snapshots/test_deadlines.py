@@ -12,8 +12,14 @@ from kafka_persist.snapshots import open_snapshot_store_on
 from kafka_persist_testkit.sim import SimKafka, open_sim_broker
 
 CONNECT, STALL, DELIVERY = 3.0, 5.0, 2.0
-CONFIG = SnapshotStoreConfig(connect_timeout=CONNECT, recovery_stall_timeout=STALL, delivery_timeout=DELIVERY)
 CALLS = 40
+
+
+@pytest.fixture
+def config(layout):
+    return SnapshotStoreConfig(
+        layout=layout, connect_timeout=CONNECT, recovery_stall_timeout=STALL, delivery_timeout=DELIVERY
+    )
 
 
 class Silent(SimKafka):
@@ -66,7 +72,7 @@ def the_same(_number):
         (load, the_same, {"reading_is_answered": False}),
     ],
 )
-async def test_calls_that_nobody_answers_end_in_time_each_of_them(autojump_clock, call, pid_of, answered):
+async def test_calls_that_nobody_answers_end_in_time_each_of_them(autojump_clock, config, call, pid_of, answered):
     """The time counts from the call on: what others wait for is not added to it."""
     took = []
 
@@ -78,8 +84,8 @@ async def test_calls_that_nobody_answers_end_in_time_each_of_them(autojump_clock
         took.append(trio.current_time() - began)
 
     async with open_sim_broker() as broker:
-        driver = Silent(broker, CONFIG)
-        async with open_snapshot_store_on(driver, CONFIG) as store:
+        driver = Silent(broker, config)
+        async with open_snapshot_store_on(driver, config) as store:
             async with trio.open_nursery() as nursery:
                 for number in range(CALLS):
                     nursery.start_soon(save, store, pid_of(number))
@@ -92,15 +98,15 @@ async def test_calls_that_nobody_answers_end_in_time_each_of_them(autojump_clock
     assert max(took) <= CONNECT + STALL + 0.1
 
 
-async def test_a_save_that_waits_for_its_topic_says_so_and_is_certainly_not_stored(autojump_clock):
+async def test_a_save_that_waits_for_its_topic_says_so_and_is_certainly_not_stored(autojump_clock, config, topic_of_id):
     async with open_sim_broker() as broker:
-        driver = Silent(broker, CONFIG)
-        async with open_snapshot_store_on(driver, CONFIG) as store:
+        driver = Silent(broker, config)
+        async with open_snapshot_store_on(driver, config) as store:
             driver.topics_are_answered = False
             with (
                 trio.fail_after(1000),
                 pytest.raises(
-                    PersistenceError, match="it waited for topic snapshot-id to be found or created"
+                    PersistenceError, match=f"it waited for topic {topic_of_id} to be found or created"
                 ) as caught,
             ):
                 await save(store, "id")

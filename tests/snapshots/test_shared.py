@@ -381,3 +381,15 @@ async def test_a_save_that_looked_earlier_and_lands_late_does_not_replace_a_newe
         await save(slow, "id", 7, "newer")
         world.log().append(late, value)
         assert await loaded(slow, "id") == await loaded(fast, "id") == (7, "newer")
+
+
+# --- what came last --------------------------------------------------------------------------------------------------
+
+
+async def test_a_small_snapshot_that_was_just_read_or_saved_costs_a_load_no_second_reading(autojump_clock):
+    async with open_world() as world, world.open() as store, world.open() as other:
+        await save(store, "id", 1)
+        for each in (store, other):
+            world.scans.clear()
+            assert await loaded(each, "id") == (1, "id-1")
+            assert all(stop is None for _, _, stop in world.scans), "looks only"

@@ -7,10 +7,11 @@ import time
 import pytest
 import trio
 
-from compat_suite import Backdoor, Capability, SnapshotStoreSpec
+from compat_suite import Capability, Elsewhere, SnapshotStoreSpec
 from compat_suite.capabilities import SNAPSHOT_STORE
+from compat_suite.kafka_backdoor import KafkaBackdoor
+from compat_suite.kafka_faults import open_kafka_faults
 from kafka_persist import Config, JournalConfig, open_persistence
-from kafka_persist._core.snapshot_format import Kind, digest_of, parse_key
 from kafka_persist.config import EventProducerConfig, SharedConfig, SharedSnapshotsConfig, TopicsConfig
 from kafka_persist.model import SelectionCriteria, SnapshotMetadata
 from kafka_persist.snapshots import open_snapshot_store
@@ -35,41 +36,34 @@ def settings(prefix, *, partitions=1, directory="", **changes):
 # --- the contract ----------------------------------------------------------------------------------------------------
 
 
-class RawRecords(Backdoor):
-    """Spoils snapshots as a program without the library would: by appending."""
-
-    def __init__(self, kafka, config):
-        self.kafka, self.config = kafka, config
-
-    async def corrupt_event(self, persistence_id, sequence_nr):
-        raise NotImplementedError
-
-    async def corrupt_snapshot(self, persistence_id, sequence_nr):
-        digest = digest_of(persistence_id)
-        keys = [record.key for record in self.kafka.records(self.config.shared_topic) if record.value]
-        commits = [(key, parse_key(key)) for key in keys if parse_key(key).kind is Kind.COMMIT]
-        [key] = [key for key, parsed in commits if parsed.digest == digest and parsed.save.sequence_nr == sequence_nr]
-        self.kafka.produce(self.config.shared_topic, key, b"spoilt")
-
-
 class TestSharedTopicOnABroker(SnapshotStoreSpec):
     capabilities = SNAPSHOT_STORE - {Capability.SNAPSHOT_FALLBACK}
     uses_threads = True
     many_ids = 20
     examples = 5
+    crash_points = 3
+    largest_payload = 1_000_000
     scale = 3.0
 
     @pytest.fixture
     def config(self, kafka, kafka_prefix):
-        return kafka.config(**settings(kafka_prefix, keep=1000))
+        return kafka.config(**settings(kafka_prefix, partitions=4, keep=1000))
 
     @pytest.fixture
     def open_snapshot_store(self, config):
         return lambda: open_snapshot_store(config)
 
     @pytest.fixture
+    def elsewhere(self, config):
+        return Elsewhere("tests.compat.subjects:open_kafka_snapshot_store", (config,))
+
+    @pytest.fixture
+    def faults(self, kafka, config):
+        return lambda: open_kafka_faults(JournalConfig(bootstrap_servers=kafka.servers), config)
+
+    @pytest.fixture
     def backdoor(self, kafka, config):
-        return RawRecords(kafka, config)
+        return KafkaBackdoor(JournalConfig(bootstrap_servers=kafka.servers), config)
 
 
 # --- many ids --------------------------------------------------------------------------------------------------------
