@@ -19,7 +19,7 @@ _entities to entity and view, _live to entities. The others:
     _core                         pure rules and formats: no I/O
     _kafka, _zookeeper            the only importers of librdkafka's client; of ZooKeeper's
     _shared, _index               the journal's other layout, where many ids share a log; local indexes, the only importer of LMDB
-    _lifecycle, _waiter           nurseries for background tasks; one task that waits
+    _lifecycle, _waiter, _looks   nurseries for background tasks; one task that waits; looks that many tasks share
     _structuring                  payload types as plain data
     projection_sqlite             a read model's store in SQLite; projection_memory: in memory
     projection_postgresql         the same in PostgreSQL; _postgresql: the only importer of psycopg

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack, asynccontextmanager
 from uuid import UUID
 
 import trio
@@ -105,17 +105,16 @@ async def open_journal_on(
     Without `publishing` nothing is published, and the journal's records say nothing about it.
     """
     config = config or JournalConfig()
-    async with background("the journal") as tasks:
-        journal = _make(driver, config, serializer or default_serializer(), tasks, publishing)
-        if config.event_producer.publish_pending:
-            tasks.spawn(journal.sweep_at_start)
-        try:
-            yield journal
-        finally:
+    with ExitStack() as released:  # outside of the tasks, which use what is let go of
+        async with background("the journal") as tasks:
+            journal = _make(driver, config, serializer or default_serializer(), tasks, publishing)
+            released.callback(journal.release)
+            if config.event_producer.publish_pending:
+                tasks.spawn(journal.sweep_at_start)
             try:
-                await journal.close()  # noqa: ASYNC102 - closing is bounded or shields itself
+                yield journal
             finally:
-                journal.release()
+                await journal.close()  # noqa: ASYNC102 - closing is bounded or shields itself
 
 
 def _make(

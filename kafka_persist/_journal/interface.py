@@ -69,4 +69,4 @@ class KafkaJournal(Journal):
 
     @abc.abstractmethod
     def release(self) -> None:
-        """Let go of what outlives the calls: files. Called once, after `close`."""
+        """Let go of what outlives the calls: files. Called once, after `close`, when no task of the journal runs any more."""

@@ -7,26 +7,16 @@ short reading for all that wait, of a record or two, most of them its own.
 
 from __future__ import annotations
 
-import copy
 import uuid
 from collections.abc import Awaitable, Callable
 
-import attrs
 import trio
 
 from .._journal.changes import claim
+from .._looks import Looks
 from ..driver import Driver
-from ..errors import PersistenceError, StoreClosed, TopicMissing
+from ..errors import TopicMissing
 from .log import SharedLog
-
-
-@attrs.define(eq=False)
-class _Round:
-    """One look for all that asked before it began."""
-
-    done: trio.Event = attrs.field(factory=trio.Event)
-    alone: bool = False
-    failure: PersistenceError | None = None
 
 
 class Shard:
@@ -44,11 +34,9 @@ class Shard:
     ) -> None:
         self.log = log
         self._driver = driver
-        self._spawn = spawn
         self._prepare = prepare
         self._claiming = trio.Lock()
-        self._next: _Round | None = None
-        self._looking = False
+        self._looks = Looks(self._is_alone, spawn, "journal")
         self._checked = False
 
     def __repr__(self) -> str:
@@ -63,7 +51,7 @@ class Shard:
             BrokerError: the brokers do not answer, or refuse.
         """
         self.log.check_index()
-        while not (self.log.owned and await self._is_alone()):
+        while not (self.log.owned and await self._looks.shared()):
             async with self._claiming:
                 if not self.log.owned:
                     await self._claim()
@@ -72,7 +60,7 @@ class Shard:
     async def know(self) -> None:
         """Have everything in the index that was in the log when this was called; owns nothing, creates nothing."""
         self.log.check_index()
-        if not (self.log.owned and await self._is_alone()):
+        if not (self.log.owned and await self._looks.shared()):
             async with self.log.turn():
                 await self._read()
 
@@ -92,50 +80,12 @@ class Shard:
             if self.log.chain.position or self.log.index.head.offset >= 0:
                 raise  # it was there before
             return
-        if (
-            not self._checked
-        ):  # with another number of partitions an id would be looked for in the wrong log, and not be there
+        if not self._checked:  # with another number of partitions an id would be looked for in the wrong log
             await self._prepare()
             self._checked = True
 
-    # --- looking -------------------------------------------------------------------------------------------------
-
     async def _is_alone(self) -> bool:
         """Whether nobody else has written; if somebody has, what it wrote is known when this returns."""
-        turn = self._next
-        if turn is None:
-            turn = self._next = _Round()
-        if not self._looking:
-            self._looking = True
-            if not self._spawn(self._look):
-                self._looking = False
-                raise StoreClosed("the journal is closed")
-        await turn.done.wait()
-        if turn.failure is not None:
-            raise copy.copy(turn.failure) from turn.failure.__cause__
-        return turn.alone
-
-    async def _look(self) -> None:
-        """Look for all rounds; in a task of its own, which no caller's cancellation ends."""
-        try:
-            while (turn := self._next) is not None:
-                self._next = None
-                try:
-                    turn.alone = await self._look_once()
-                except PersistenceError as error:
-                    turn.failure = error
-                except trio.Cancelled:
-                    turn.failure = StoreClosed("the journal was closed")
-                    raise
-                finally:
-                    turn.done.set()
-        finally:
-            self._looking = False
-            if self._next is not None:
-                self._next.failure = StoreClosed("the journal was closed")
-                self._next.done.set()
-
-    async def _look_once(self) -> bool:
         log = self.log
         scan = await self._driver.scan(log.log, log.chain.position, None)
         own = all(log.tools.is_own_key(record.key) for record in scan.records)

@@ -11,10 +11,10 @@ import trio
 from .._core.snapshot_format import Kind
 from .._core.snapshot_saves import Save
 from .._core.snapshot_shared_index import Joint, SharedSnapshotIndex, SnapshotTable
+from .._looks import Looks
 from ..driver import Driver, Log, OffsetGone, Record
 from ..errors import PersistenceError, TopicMissing
 from .interface import Sent
-from .looks import Looks
 from .recent import RecentRecords
 
 _log = logging.getLogger("kafka_persist.snapshots")
@@ -52,7 +52,7 @@ class SnapshotPartition:
         self._whole = self.index.anchor is not None
         self._anew = False
         self._own: dict[int, Record] = {}
-        self._looks = Looks(self._look, spawn)
+        self._looks = Looks(self._look, spawn, "snapshot store")
         self._keyless = 0
 
     def __repr__(self) -> str:

@@ -42,6 +42,7 @@ LAYERS = (
             "config",
             "_lifecycle",
             "_waiter",
+            "_looks",
             "driver",
             "tracing",
             "otel",

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
 
 import attrs
 import trio
 
-from ..errors import PersistenceError, StoreClosed
+from .errors import PersistenceError, StoreClosed
+
+T = TypeVar("T")
 
 
 @attrs.define(eq=False)
-class _Round:
+class _Round(Generic[T]):
     """One look for all that asked before it began."""
 
     done: trio.Event = attrs.field(factory=trio.Event)
+    found: list[T] = attrs.field(factory=list)
     failure: PersistenceError | None = None
 
     def end(self, failure: PersistenceError | None) -> None:
@@ -23,25 +27,27 @@ class _Round:
         self.done.set()
 
 
-class Looks:
+class Looks(Generic[T]):
     """Shares looks.
 
     Args:
-        async_fn: looks once.
+        async_fn: looks once; what it returns is everybody's.
         spawn: starts a task in the store's nursery; False if the store is closed.
+        store: what messages call the store.
     """
 
-    def __init__(self, async_fn: Callable[[], Awaitable[None]], spawn: Callable[..., bool]) -> None:
+    def __init__(self, async_fn: Callable[[], Awaitable[T]], spawn: Callable[..., bool], store: str) -> None:
         self._async_fn = async_fn
         self._spawn = spawn
-        self._next: _Round | None = None
+        self._store = store
+        self._next: _Round[T] | None = None
         self._running = False
 
     def __repr__(self) -> str:
         return f"<Looks {'running' if self._running else 'idle'}>"
 
-    async def shared(self) -> None:
-        """Wait for a look that begins after this was called.
+    async def shared(self) -> T:
+        """Wait for a look that begins after this was called, and return what it found.
 
         Raises:
             StoreClosed: the store was closed.
@@ -52,25 +58,27 @@ class Looks:
         """
         mine = self._next
         if mine is None:
-            mine = self._next = _Round()
+            mine = self._next = _Round[T]()
         if not self._running:
             self._running = True
             if not self._spawn(self._run):
                 self._running, self._next = False, None
-                raise StoreClosed("the snapshot store is closed")
+                raise StoreClosed(f"the {self._store} is closed")
         await mine.done.wait()
         if mine.failure is not None:
             raise copy.copy(mine.failure) from mine.failure.__cause__
+        return mine.found[0]
 
     async def _run(self) -> None:
         """Look for all rounds; in a task of its own, which no caller's cancellation ends."""
-        failure: PersistenceError | None = StoreClosed("the snapshot store was closed during this call")
+        closed = StoreClosed(f"the {self._store} was closed during this call")
+        failure: PersistenceError | None = closed
         try:
             while (now := self._next) is not None:
                 self._next = None
-                failure = StoreClosed("the snapshot store was closed during this call")
+                failure = closed
                 try:
-                    await self._async_fn()
+                    now.found.append(await self._async_fn())
                     failure = None
                 except PersistenceError as error:
                     failure = error
