@@ -1,6 +1,6 @@
 """The main job, in front of your eyes: an account survives the death of the program that was working on it.
 
-    python examples/demo.py
+    python examples/demo.py [--layout shared]
 
 Starts a real Kafka of its own, so nothing has to be installed or running before. The exit code is 0 if every event that
 was ever acknowledged is still there, unchanged, and 1 if not.
@@ -8,21 +8,25 @@ was ever acknowledged is still there, unchanged, and 1 if not.
 
 from __future__ import annotations
 
+import argparse
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from functools import reduce
+from typing import get_args
 
 import story
 import trio
 from bank_account import Account, AccountEvent, bank_serializer, euros, evolve
 from plain_consumer import describe, read_topic
-from tellers import Report, reports, start_teller
+from tellers import Report, bank_config, reports, start_teller
 
-from kafka_persist import JournalConfig, open_journal
+from kafka_persist import open_journal
+from kafka_persist.config import Layout
 from kafka_persist_testkit import TestServer
 
 ACCOUNT = "account-ada"
+TOPICS: Mapping[Layout, str] = {"topic-per-id": ACCOUNT, "shared": "journal"}
 ENOUGH = 60
 """Acknowledged events after which the first teller is killed. Nobody tells it, so it is at work when that happens."""
 
@@ -31,24 +35,32 @@ Events = dict[int, AccountEvent]
 
 
 def main() -> int:
+    parser = argparse.ArgumentParser(description="A bank account that survives the death of its program.")
+    parser.add_argument(
+        "--layout",
+        choices=get_args(Layout),
+        default="topic-per-id",
+        help="where events are: in a topic for each account (default), or of all accounts in one log",
+    )
+    layout: Layout = parser.parse_args().layout
     started = time.monotonic()
     story.title("A bank account that survives the death of its program")
     story.step("Kafka and ZooKeeper start: real ones, on free ports of this machine, gone when the demo ends")
     with TestServer() as server:
         story.line(f"Kafka {server.kafka_version} answers at {server.bootstrap_servers}")
         story.line(f"after {time.monotonic() - started:.1f} seconds.")
-        acknowledged = first_teller(server.bootstrap_servers)
-        recovered, later = second_teller(server.bootstrap_servers, acknowledged)
-        stored = trio.run(read_back, server.bootstrap_servers)
-        show_topic(server.bootstrap_servers)
+        acknowledged = first_teller(server.bootstrap_servers, layout)
+        recovered, later = second_teller(server.bootstrap_servers, layout, acknowledged)
+        stored = trio.run(read_back, server.bootstrap_servers, layout)
+        show_topic(server.bootstrap_servers, TOPICS[layout])
     problems = compare(acknowledged | later, stored) + check_balance(recovered, stored)
     return conclude(len(acknowledged | later), problems, time.monotonic() - started)
 
 
-def first_teller(bootstrap_servers: str) -> Events:
+def first_teller(bootstrap_servers: str, layout: Layout) -> Events:
     """Let a teller work, kill it in the middle, and return what it had acknowledged."""
     acknowledged: Events = {}
-    with start_teller(bootstrap_servers, ACCOUNT) as process:
+    with start_teller(bootstrap_servers, layout, ACCOUNT) as process:
         story.step(f"A teller (process {process.pid}) works on the account: commands in, events out")
         for report in reports(process):
             if len(acknowledged) < 12:
@@ -65,9 +77,9 @@ def first_teller(bootstrap_servers: str) -> Events:
     return acknowledged
 
 
-def second_teller(bootstrap_servers: str, before: Events) -> tuple[Report, Events]:
+def second_teller(bootstrap_servers: str, layout: Layout, before: Events) -> tuple[Report, Events]:
     """Let another teller recover the account and go on; return what it found and what it acknowledged."""
-    with start_teller(bootstrap_servers, ACCOUNT, commands=4) as process:
+    with start_teller(bootstrap_servers, layout, ACCOUNT, commands=4) as process:
         story.step(f"Another teller (process {process.pid}) opens the account")
         recovered, *others = reports(process)
         story.recovery(recovered, max(before))
@@ -80,16 +92,16 @@ def second_teller(bootstrap_servers: str, before: Events) -> tuple[Report, Event
     return recovered, later
 
 
-async def read_back(bootstrap_servers: str) -> Events:
+async def read_back(bootstrap_servers: str, layout: Layout) -> Events:
     """Replay the events of the account with the library, in this process, which has seen none of them."""
-    config = JournalConfig(bootstrap_servers=bootstrap_servers)
+    config = bank_config(bootstrap_servers, layout).journal
     async with open_journal(config, serializer=bank_serializer()) as journal, journal.replay(ACCOUNT) as events:
         return {event.sequence_nr: event.payload async for event in events}
 
 
-def show_topic(bootstrap_servers: str) -> None:
-    story.step(f"The same events as any Kafka consumer sees them: topic {ACCOUNT}, partition 0")
-    lines = [describe(offset, value) for offset, value in read_topic(bootstrap_servers, ACCOUNT)]
+def show_topic(bootstrap_servers: str, topic: str) -> None:
+    story.step(f"The same events as any Kafka consumer sees them: topic {topic}, partition 0")
+    lines = [describe(offset, value) for offset, value in read_topic(bootstrap_servers, topic)]
     story.abridged(lines, first=7, last=7)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import struct
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import cbor2
@@ -44,16 +44,30 @@ def read_topic(bootstrap_servers: str, topic: str) -> Iterator[tuple[int, bytes]
 
 def describe(offset: int, value: bytes) -> str:
     """One line for one record. docs/record-format.md has the fields, and the rule which records count."""
-    _, _, header, _, entries = cbor2.loads(value)
+    _, _, header, owner, entries = cbor2.loads(value)
+    shared = isinstance(owner, list)  # several ids have events in this log
     kind, _, writer, epoch, _, floor, _, _, _, _, published = HEADER.unpack(header)
     match KINDS[kind]:
         case "claim":
             told = f"the writer takes over, epoch {epoch}"
         case "events":
-            told = ", ".join(f"#{nr} {name} {fields(data)}" for nr, _, name, _, data, *_ in entries)
+            told = ", ".join(runs_of(entries) if shared else events_of(entries))
         case _:
             told = f"published to user-defined topics up to #{published}, {f'deleted up to #{floor}' if floor else 'nothing deleted'}"
     return f"offset {offset:>3}  {KINDS[kind]:<6}  writer {writer.hex()[:8]}  {told}"
+
+
+def events_of(entries: Sequence[Any]) -> Iterator[str]:
+    for nr, _, name, _, data, *_ in entries:
+        yield f"#{nr} {name} {fields(data)}"
+
+
+def runs_of(items: Sequence[Any]) -> Iterator[str]:
+    """Of the items in a shared log's records those with events: each holds what a record of an id's own log would."""
+    for item in items:
+        if len(item) == 5:
+            persistence_id, _, _, _, entries = item
+            yield f"{persistence_id}: {', '.join(events_of(cbor2.loads(entries)))}"
 
 
 def fields(data: Any) -> str:

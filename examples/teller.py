@@ -1,6 +1,6 @@
 """A teller: opens an account, works on it, and reports on standard output what the bank may rely on.
 
-    python teller.py BOOTSTRAP_SERVERS ACCOUNT [COMMANDS]
+    python teller.py BOOTSTRAP_SERVERS LAYOUT ACCOUNT [COMMANDS]
 
 Runs so many commands; without a number it goes on until somebody kills it. `demo.py` does.
 """
@@ -15,9 +15,10 @@ from typing import Any, TypeAlias
 
 import trio
 from bank_account import Account, AccountEvent, Refused, bank_serializer, deposit, euros, evolve, open_account, withdraw
-from tellers import Report
+from tellers import Report, bank_config
 
-from kafka_persist import Config, Entity, JournalConfig, open_persistence
+from kafka_persist import Entity, open_persistence
+from kafka_persist.config import Layout
 
 Command: TypeAlias = Callable[[Account], list[AccountEvent]]
 
@@ -41,10 +42,9 @@ DAY = (
 )
 
 
-async def work(bootstrap_servers: str, account_id: str, commands: int | None = None) -> None:
-    config = Config(journal=JournalConfig(bootstrap_servers=bootstrap_servers))
+async def work(bootstrap_servers: str, layout: Layout, account_id: str, commands: int | None = None) -> None:
     async with (
-        open_persistence(config, serializer=bank_serializer()) as persistence,
+        open_persistence(bank_config(bootstrap_servers, layout), serializer=bank_serializer()) as persistence,
         persistence.entity(account_id, initial=Account(), evolve=evolve, snapshot_every=20) as account,
     ):
         report(account, snapshot_nr=account.snapshot_sequence_nr).say()
@@ -64,5 +64,5 @@ def report(account: Entity[Account, AccountEvent], **found: Any) -> Report:
 
 
 if __name__ == "__main__":
-    servers, account_name, *limit = sys.argv[1:]
-    trio.run(work, servers, account_name, int(limit[0]) if limit else None)
+    servers, layout_name, account_name, *limit = sys.argv[1:]
+    trio.run(work, servers, layout_name, account_name, int(limit[0]) if limit else None)

@@ -12,9 +12,27 @@ from pathlib import Path
 import attrs
 from bank_account import AccountEvent, bank_serializer
 
+from kafka_persist import Config, EventProducerConfig, JournalConfig, SnapshotStoreConfig
+from kafka_persist.config import Layout, SharedConfig
+
 TELLER = Path(__file__).with_name("teller.py")
 
 _serializer = bank_serializer()
+
+
+def bank_config(bootstrap_servers: str, layout: Layout) -> Config:
+    """Where the bank's accounts are kept: each in topics of its own, or all in one log."""
+    if layout == "topic-per-id":
+        return Config(journal=JournalConfig(bootstrap_servers=bootstrap_servers))
+    return Config(
+        journal=JournalConfig(
+            bootstrap_servers=bootstrap_servers,
+            layout=layout,
+            shared=SharedConfig(partitions=1),  # so that one partition shows everything; a service takes 16
+            event_producer=EventProducerConfig(topic_mapper_class="kafka_persist.publishing:EmptyEventTopicMapper"),
+        ),
+        snapshot_store=SnapshotStoreConfig(bootstrap_servers=bootstrap_servers, layout=layout),
+    )
 
 
 @attrs.frozen(kw_only=True)
@@ -62,11 +80,11 @@ def _from_plain(plain: tuple[str, int, object]) -> AccountEvent:
 
 @contextmanager
 def start_teller(
-    bootstrap_servers: str, account_id: str, *, commands: int | None = None
+    bootstrap_servers: str, layout: Layout, account_id: str, *, commands: int | None = None
 ) -> Iterator[subprocess.Popen[str]]:
     """Start a process that runs so many commands (None: until it is killed)."""
     limit = [] if commands is None else [str(commands)]
-    command = [sys.executable, str(TELLER), bootstrap_servers, account_id, *limit]
+    command = [sys.executable, str(TELLER), bootstrap_servers, layout, account_id, *limit]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             yield process

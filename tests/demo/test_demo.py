@@ -17,12 +17,12 @@ ROOT = Path(__file__).parents[2]
 SECONDS = 60
 
 
-def run(script):
+def run(script, *options):
     """Run a script in a process of its own; return its exit code, output and duration."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
     started = time.monotonic()
     done = subprocess.run(
-        [sys.executable, str(script)],
+        [sys.executable, str(script), *options],
         capture_output=True,
         text=True,
         check=False,
@@ -33,8 +33,9 @@ def run(script):
     return done.returncode, done.stdout, done.stderr, time.monotonic() - started
 
 
-def test_the_demo_shows_that_nothing_is_lost_within_a_minute():
-    code, output, errors, seconds = run(ROOT / "examples" / "demo.py")
+@pytest.mark.parametrize("options", [[], ["--layout", "shared"]], ids=["topic-per-id", "shared"])
+def test_the_demo_shows_that_nothing_is_lost_within_a_minute(options):
+    code, output, errors, seconds = run(ROOT / "examples" / "demo.py", *options)
     assert (code, errors) == (0, ""), output + errors
     assert re.search(r"kill -9 \d+, in the middle of its work", output)
     assert re.search(r"made of (the snapshot at #\d+ and the \d+ events behind it|all \d+ events)", output)
