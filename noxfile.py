@@ -209,6 +209,14 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def streams(session: nox.Session) -> None:
+    """Measure many small streams: both layouts, eventsourcing on SQLite, UmaDB (`-- --quick`: one round)."""
+    install(session, extras="server,shared")
+    session.install("eventsourcing>=9.5", "umadb>=0.7")
+    session.run("python", "-m", "benchmarks.streams", *session.posargs)
+
+
+@nox.session(default=False)
 def search(session: nox.Session) -> None:
     """Search the rule of the chain exhaustively, 10 million states and more (`-- tests`: the small profile)."""
     install(session, extras="testkit")
