@@ -88,7 +88,7 @@ class SharedLog(IdLog):
         max_writers: how many ids may have a writer here.
     """
 
-    __slots__ = ("_max_writers", "broken", "index", "on_grown", "owner", "pending", "writers")
+    __slots__ = ("_claimed", "_max_writers", "broken", "index", "on_grown", "owner", "pending", "writers")
 
     def __init__(self, name: str, log: Log, tools: Tools, index: Index, max_writers: int) -> None:
         super().__init__(name, log, tools)
@@ -104,6 +104,7 @@ class SharedLog(IdLog):
         self.on_grown: Callable[[], None] | None = None
         """Called when a record of this process counts."""
         self._max_writers = max_writers
+        self._claimed: set[str] = set()
 
     @property
     def owned(self) -> bool:
@@ -187,8 +188,24 @@ class SharedLog(IdLog):
         """Let `writer` write an id's events, and nobody else here."""
         self.writers.pop(persistence_id, None)
         self.writers[persistence_id] = writer
+        self._claimed.add(persistence_id)
         if len(self.writers) > self._max_writers:
-            self.writers.popitem(last=False)
+            self._claimed.discard(self.writers.popitem(last=False)[0])
+
+    def forget_writers(self) -> None:
+        """Nobody writes here any more."""
+        self.writers.clear()
+        self._claimed.clear()
+
+    def is_known_since_claim(self, persistence_id: str) -> bool:
+        """Whether the index has all of an id, as a claim has just looked: true once, for the replay of a recovery, before any write.
+
+        Who took the log over since then has fenced the claim's writer, which will be told so when it writes.
+        """
+        if persistence_id not in self._claimed or not self.owned:
+            return False
+        self._claimed.remove(persistence_id)
+        return True
 
     def reserved_of(self, persistence_id: str) -> int:
         """The highest sequence number of an id, waiting writes included."""
@@ -218,6 +235,7 @@ class SharedLog(IdLog):
     def accept(self, items: Sequence[SharedItem]) -> None:
         """Take writes and deletions that may be stored as things are now; they go out with what waits."""
         for item in items:
+            self._claimed.discard(item.persistence_id)
             if item.moved is None:
                 self.pending.add(item.persistence_id, item.last)
         self.enqueue(items)

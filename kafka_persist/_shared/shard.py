@@ -71,7 +71,7 @@ class Shard:
         async with self.log.turn():
             await claim(self.log, owner)
             self.log.owner = owner
-            self.log.writers.clear()
+            self.log.forget_writers()
 
     async def _read(self) -> None:
         try:

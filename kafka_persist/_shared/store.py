@@ -216,12 +216,15 @@ class SharedJournal(KafkaJournal):
 
     # --- reading -------------------------------------------------------------------------------------------------
 
-    async def _known(self, persistence_id: str) -> SharedLog:
-        """The id's log, with all in its index that was stored when this was called."""
+    async def _known(self, persistence_id: str, *, recovering: bool = False) -> SharedLog:
+        """The id's log, with all in its index that was stored when this, or the claim of a recovery, was called."""
         self._check_open()
         shard = self._shard(persistence_id)
         await shard.log.pending.wait_none(persistence_id)
-        await shard.know()
+        if recovering and shard.log.is_known_since_claim(persistence_id):
+            await trio.lowlevel.checkpoint()
+        else:
+            await shard.know()
         return shard.log
 
     async def highest_sequence_nr(self, persistence_id: str) -> int:
@@ -248,7 +251,7 @@ class SharedJournal(KafkaJournal):
 
     @asynccontextmanager
     async def _replay(self, persistence_id: str, window: Window) -> AsyncIterator[ReplayChannel]:
-        log = await self._known(persistence_id)
+        log = await self._known(persistence_id, recovering=True)
         state = log.index.table.state(persistence_id)
         limit = None if window.limit is None else max(0, window.limit)
         window = Window(low=max(window.low, state.floor + 1), high=min(window.high, state.highest), limit=limit)

@@ -70,6 +70,30 @@ async def test_a_stale_owner_does_not_tell_old_news(autojump_clock):
             await heir.write("late")
 
 
+async def test_a_recovery_looks_once(autojump_clock):
+    """The replay behind a claim gives what the claim has seen; the next one looks again, and so does one of another id."""
+    async with open_world() as world:
+        journal, other = await world.journal(), await world.journal()
+        await (await Writer(journal, "one").claim()).write("a")
+        looks = []
+        scan = journal._driver.scan
+
+        async def counted(*args):
+            looks.append(args)
+            return await scan(*args)
+
+        journal._driver.scan = counted
+        heir = await Writer(journal, "one").claim()
+        assert len(looks) == 1
+        assert await replayed(journal, "one") == ["a"]
+        assert len(looks) == 1
+        await (await Writer(other, "one").claim()).write("b")
+        assert await replayed(journal, "one") == ["a", "b"]
+        assert len(looks) > 1
+        with pytest.raises(WriterFenced):
+            await heir.write("late")
+
+
 async def test_a_log_that_is_read_is_not_taken_over(autojump_clock):
     async with open_world() as world:
         owner, reader = await world.journal(), await world.journal()
