@@ -12,7 +12,7 @@ from pathlib import Path
 import attrs
 from bank_account import AccountEvent, bank_serializer
 
-from kafka_persist import Config, EventProducerConfig, JournalConfig, SnapshotStoreConfig
+from kafka_persist import Config, JournalConfig, SnapshotStoreConfig
 from kafka_persist.config import Layout, SharedConfig
 
 TELLER = Path(__file__).with_name("teller.py")
@@ -29,7 +29,6 @@ def bank_config(bootstrap_servers: str, layout: Layout) -> Config:
             bootstrap_servers=bootstrap_servers,
             layout=layout,
             shared=SharedConfig(partitions=1),  # so that one partition shows everything; a service takes 16
-            event_producer=EventProducerConfig(topic_mapper_class="kafka_persist.publishing:EmptyEventTopicMapper"),
         ),
         snapshot_store=SnapshotStoreConfig(bootstrap_servers=bootstrap_servers, layout=layout),
     )

@@ -123,14 +123,14 @@ def _make(
     if config.layout == "topic-per-id":
         return TopicPerIdJournal(driver, config, serializer, tasks, publishing)
     _check_publishing(config, publishing is None or publishing.mapping.empty)
-    return SharedJournal(driver, config, serializer, tasks)
+    return SharedJournal(driver, config, serializer, tasks, publishing)
 
 
 def _check_publishing(config: JournalConfig, nothing: bool) -> None:
-    if config.layout == "shared" and not nothing:
+    if config.layout == "shared" and config.event_producer.mode == "exactly-once" and not nothing:
         raise ConfigError(
-            "the shared layout does not publish events yet: set kafka-journal.event.producer.topic.mapper.class to "
-            f'"{EMPTY_MAPPER}", or use layout = "topic-per-id"'
+            'the shared layout does not publish events exactly once yet: set kafka-journal.event.producer.mode to "at-least-once", '
+            f'or the mapper to "{EMPTY_MAPPER}", or use layout = "topic-per-id"'
         )
 
 

@@ -67,7 +67,9 @@ async def publication(config: Config, ids: tuple[str, ...], listing: Listing) ->
 
     journal = for_reading(config.journal)
     if journal.layout != "topic-per-id":
-        raise UnsupportedOperation('a journal with layout = "shared" publishes nothing yet')
+        raise UnsupportedOperation(
+            'lag is not shown for a journal with layout = "shared" yet; publishing_statistics() tells how many of its logs are behind'
+        )
     async with open_driver(journal) as driver:
         published = Publication(driver, journal, listing)
         if ids:

@@ -61,12 +61,14 @@ class Saved(NamedTuple):
         counts: what exists.
         volume: its size.
         complete: nothing is missing.
+        rung: where to begin to read what is not published: a number of items, and the offset where they end.
     """
 
     head: Head = Head()
     counts: Marker = Marker()
     volume: Volume = Volume()
     complete: bool = True
+    rung: tuple[int, int] = (0, -1)
 
 
 RECORD_BYTES: Final = 180
@@ -148,7 +150,7 @@ class Index:
 
     def __init__(self, table: Table) -> None:
         self.table = table
-        self.head, self.counts, self.volume, self.complete = table.saved() or Saved()
+        self.head, self.counts, self.volume, self.complete, self.rung = table.saved() or Saved()
         self.offset: int = self.head.offset
         """The last record that was taken: at times ahead of `head`, which a reader sets when it has read to the end."""
 
@@ -158,7 +160,7 @@ class Index:
     def clear(self) -> None:
         """Begin anew: nothing is known."""
         self.table.clear()
-        self.head, self.counts, self.volume, self.complete = Saved()
+        self.head, self.counts, self.volume, self.complete, self.rung = Saved()
         self.offset = -1
 
     def begin_at_cut(self) -> None:
@@ -198,7 +200,7 @@ class Index:
 
     def save(self) -> None:
         """Have the table note what it stands for."""
-        self.table.save(Saved(self.head, self.counts, self.volume, self.complete))
+        self.table.save(Saved(self.head, self.counts, self.volume, self.complete, self.rung))
 
     # --- what is alive -------------------------------------------------------------------------------------------
 

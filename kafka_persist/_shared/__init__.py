@@ -5,6 +5,8 @@
 * `pending`: an id's writes that are under way.
 * `shard`: who owns a log: claimed when somebody wants to write, looked at again before anybody is told what is stored.
 * `cleaning`: what is alive in the oldest part is appended again, and that part cut off.
+* `publication`: what the journal's calls have to do about user-defined topics; `outbox` hands a log's events over, and `ladder` knows
+  where to begin to read them back.
 * `encoding`, `replay`: from writes to items of a record, and from the index to events.
 * `store`: the journal of all that.
 """

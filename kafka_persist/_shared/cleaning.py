@@ -120,7 +120,7 @@ class Cleaner:
             WriterFenced: another process has taken the log over.
             PersistenceError: nothing was cut off.
         """
-        log, wanted, stop = self._shared, self._shared.index.volume.log // PARTS, self._shared.chain.head.offset
+        log, wanted, stop = self._shared, self._shared.index.volume.log // PARTS, self._shared.clean_below
         follower = Follower(Chain(log.chain.persistence_id, shared=True))
         self._carried, self._carried_bytes = [], 0
         last: Counted | None = None

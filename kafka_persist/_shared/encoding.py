@@ -9,7 +9,7 @@ import attrs
 from .._core.entries import encode_entry, join_entries
 from .._core.items import RUN_OVERHEAD, Run, encode_item
 from .._journal.batch import Batch
-from ..errors import SerializationError, UsageError, printable
+from ..errors import EventMappingFailed, SerializationError, UsageError, printable
 from ..limits import entries_room
 from ..model import AtomicWrite, Rejection
 from ..serialization import Serializer
@@ -23,6 +23,7 @@ class SharedEncoder:
     Attributes:
         serializer: turns payloads into plain data.
         log_of: the log of an id.
+        topics_of: the user-defined topics of each event of a write.
         max_event_bytes: the largest event.
         max_record_bytes: the largest record.
         max_write_seconds: how long a call may take.
@@ -30,6 +31,7 @@ class SharedEncoder:
 
     serializer: Serializer
     log_of: Callable[[str], SharedLog]
+    topics_of: Callable[[AtomicWrite], Sequence[tuple[str, ...]]]
     max_event_bytes: int
     max_record_bytes: int
     max_write_seconds: float
@@ -42,7 +44,7 @@ class SharedEncoder:
                 raise UsageError(f"write() takes AtomicWrite objects, not {type(write).__name__}")
             try:
                 self._encode(batch, index, write)
-            except SerializationError as error:
+            except (SerializationError, EventMappingFailed) as error:
                 batch.results[index] = Rejection(str(error), error)
         return batch
 
@@ -68,6 +70,7 @@ class SharedEncoder:
                 )
                 return
             entries.append(entry)
+        topics = self.topics_of(write)
         first, last = write.first_sequence_nr, write.last_sequence_nr
         run = Run(name, write.writer.bytes, first, last, join_entries(entries))
         encoded = encode_item(run)
@@ -78,8 +81,8 @@ class SharedEncoder:
                 "(max-record-bytes)"
             )
             return
-        batch.add(
-            SharedItem(
-                batch, log, index, run.writer, first, last, [encoded], len(encoded), persistence_id=name, run=run
-            )
-        )
+        item = SharedItem(batch, log, index, run.writer, first, last, [encoded], len(encoded), topics)
+        item.persistence_id, item.run = name, run
+        if topics:
+            item.events = entries
+        batch.add(item)

@@ -20,7 +20,7 @@ import attrs
 from .._core import chain as rule
 from .._core.chain import Chain
 from .._core.entries import join_entries
-from .._core.envelope import encode_envelope
+from .._core.envelope import Envelope, encode_envelope
 from .._core.index import Index
 from .._core.items import RUN_OVERHEAD, Marker, Run, State, decode_items, encode_item
 from .._core.items import Item as StoredItem
@@ -30,6 +30,7 @@ from .._journal.known import Sent, Tools
 from .._journal.reading import Counted
 from ..driver import Log
 from ..errors import IndexUnusable, JournalTruncated, PersistenceError, WriterFenced, printable
+from .ladder import Ladder, Rung
 from .pending import PendingIds
 
 _log = logging.getLogger("kafka_persist.journal")
@@ -67,14 +68,18 @@ class SharedItem(Item):
         run: what a write stores; None for a deletion.
         delete_to: what a deletion deletes.
         moved: what cleaning appends.
+        events: each event of a run, encoded, where some go to a topic.
         stored: what stands in the record that is in flight.
+        number: its number among the items of the log, once it was handed over.
     """
 
     persistence_id: str = ""
     run: Run | None = None
     delete_to: int = 0
     moved: Moved | None = None
+    events: Sequence[bytes] = ()
     stored: StoredItem | None = None
+    number: int = 0
 
 
 class SharedLog(IdLog):
@@ -88,7 +93,18 @@ class SharedLog(IdLog):
         max_writers: how many ids may have a writer here.
     """
 
-    __slots__ = ("_claimed", "_max_writers", "broken", "index", "on_grown", "owner", "pending", "writers")
+    __slots__ = (
+        "_claimed",
+        "_max_writers",
+        "broken",
+        "index",
+        "ladder",
+        "on_claimed",
+        "on_grown",
+        "owner",
+        "pending",
+        "writers",
+    )
 
     def __init__(self, name: str, log: Log, tools: Tools, index: Index, max_writers: int) -> None:
         super().__init__(name, log, tools)
@@ -101,6 +117,10 @@ class SharedLog(IdLog):
         self.writers: OrderedDict[str, bytes] = OrderedDict()
         """The ids' writers, the one that claimed longest ago first."""
         self.pending = PendingIds()
+        self.ladder = Ladder(Rung(*index.rung))
+        """Where to begin to read what is not published."""
+        self.on_claimed: Callable[[], None] | None = None
+        """Called when this process has taken the log over."""
         self.on_grown: Callable[[], None] | None = None
         """Called when a record of this process counts."""
         self._max_writers = max_writers
@@ -128,10 +148,12 @@ class SharedLog(IdLog):
                 extra={"event": "index.rebuilt"},
             )
             self.index.clear()
+            self.ladder = Ladder(Rung())
 
     async def _read(self, chain: Chain, stop: int | None, on_counted: Callable[[Counted], None] | None) -> Chain:
         def take(counted: Counted) -> None:
             take_into(self.index, counted, self.log)
+            self.ladder.add(Rung(counted.last, counted.offset))
             if on_counted is not None:
                 on_counted(counted)
 
@@ -139,6 +161,7 @@ class SharedLog(IdLog):
         try:
             found = await super()._read(chain, stop, take)
             self.index.head = found.head
+            self._forget_rungs(found.head.published)
             self.index.check_complete(str(self.log))
             self.index.save()
         except IndexUnusable as error:
@@ -150,6 +173,8 @@ class SharedLog(IdLog):
         """See `KnownLog.advance`; the index learns what is in the record."""
         super().advance(offset, sent)
         stored = [item.stored for item in sent.items if isinstance(item, SharedItem) and item.stored is not None]
+        self.ladder.add(Rung(self.chain.head.highest, offset))
+        self._forget_rungs(self.chain.head.published)
         try:
             self.index.take(offset, stored, f"{self.log}@{offset}", len(sent.envelope.entries))
             self.index.head = self.chain.head
@@ -160,6 +185,22 @@ class SharedLog(IdLog):
             self._give_index_up(error)
         if self.on_grown is not None:
             self.on_grown()
+
+    def _forget_rungs(self, published: int) -> None:
+        self.ladder.forget_below(max(published, self.published))
+        self.index.rung = self.ladder.lowest
+
+    @property
+    def clean_below(self) -> int:
+        """Offsets below it may be cut off: they are not the head, and nothing there is still to be published."""
+        published = max(self.chain.head.published, self.published)
+        if not published and self.tools.on_stored is None:
+            return self.chain.head.offset
+        return min(self.chain.head.offset, self.ladder.below(published).offset)
+
+    def chain_behind(self, offset: int, envelope: Envelope) -> Chain:
+        """The chain behind a record that is known to count."""
+        return rule.advance(Chain(self.chain.persistence_id, shared=True), offset, envelope)
 
     def _give_index_up(self, error: PersistenceError) -> None:
         if self.broken is None:
@@ -269,7 +310,10 @@ class SharedLog(IdLog):
         if not kept:
             return False
         entries = join_entries([entry for item in kept for entry in item.entries])
-        envelope = rule.events_envelope(self.chain, self.chain.head.highest + len(kept), entries)
+        first = self.chain.head.highest + 1
+        for number, item in enumerate(kept, first):
+            item.number = number
+        envelope = rule.events_envelope(self.chain, first + len(kept) - 1, entries, self._published_behind(kept))
         self._busy = True
         sent = Sent(self.tools.new_key(), envelope, kept)
         self.tools.driver.submit(self.log, sent.key, encode_envelope(envelope), partial(self._on_ack, sent))
@@ -297,6 +341,14 @@ class SharedLog(IdLog):
             item.entries = [encode_item(item.stored)]
             states[name] = highest, wanted
         return None
+
+    def _published_behind(self, items: Sequence[SharedItem]) -> int:
+        """Up to where the log is published when these count: they are, too, if they go to no topic and nothing is missing."""
+        head = self.chain.head
+        nothing_missing = max(self.published, head.published) == head.highest
+        if nothing_missing and self.tools.on_stored is not None and not any(item.topics for item in items):
+            return head.highest + len(items)
+        return self.published
 
     def _state_behind(self, persistence_id: str, states: dict[str, tuple[int, int]]) -> tuple[int, int]:
         """The highest number and the floor of an id, behind the items of the record so far."""

@@ -72,6 +72,8 @@ class Shard:
             await claim(self.log, owner)
             self.log.owner = owner
             self.log.forget_writers()
+        if self.log.on_claimed is not None:
+            self.log.on_claimed()
 
     async def _read(self) -> None:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -20,6 +21,7 @@ from .._journal.known import Tools
 from .._journal.listing import listed
 from .._journal.replay import Window
 from .._lifecycle import Background
+from .._publishing.service import Publishing
 from ..abc import Capability, ReplayChannel
 from ..config import JournalConfig
 from ..driver import Driver, Log, TopicSpec
@@ -28,19 +30,21 @@ from ..errors import (
     SequenceNrConflict,
     StoreClosed,
     TopicSettingsRefused,
-    UnsupportedOperation,
     WriterFenced,
     printable,
 )
 from ..model import MAX_SEQUENCE_NR, AtomicWrite, Rejection, check_persistence_id
-from ..publishing import PendingReport, PublishingStatistics
+from ..publishing import PendingReport
 from ..serialization import Serializer
 from .cleaning import Cleaner
 from .encoding import SharedEncoder
 from .log import SharedItem, SharedLog
 from .place import log_name, partition_of
+from .publication import SharedPublication
 from .replay import IndexReplay
 from .shard import Shard
+
+_log = logging.getLogger("kafka_persist.publishing")
 
 LOST_LOGS: Final = 20
 """How often a deletion takes a log that another process took meanwhile."""
@@ -51,18 +55,28 @@ IDS_AT_A_TIME: Final = 500
 class SharedJournal(KafkaJournal):
     """A journal whose logs hold many ids each."""
 
-    def __init__(self, driver: Driver, config: JournalConfig, serializer: Serializer, tasks: Background) -> None:
+    def __init__(
+        self,
+        driver: Driver,
+        config: JournalConfig,
+        serializer: Serializer,
+        tasks: Background,
+        publishing: Publishing | None = None,
+    ) -> None:
         self._driver = driver
         self._config = config
         self._serializer = serializer
         self._closed = False
-        self.publishing_statistics = PublishingStatistics
-        self.sweep_at_start = trio.lowlevel.checkpoint
+        self._publication = SharedPublication(
+            publishing, config=config, driver=driver, serializer=serializer, spawn=tasks.spawn
+        )
+        self.publishing_statistics = self._publication.statistics
         self._tools = Tools(
             driver=driver,
             spawn=tasks.spawn,
             max_record_bytes=min(config.max_record_bytes, driver.max_record_bytes),
             host=socket.gethostname() if config.host_name == "auto" else config.host_name,
+            on_stored=self._publication.on_stored,
         )
         self._shards: list[Shard] = []
         try:
@@ -74,6 +88,7 @@ class SharedJournal(KafkaJournal):
         self._encoder = SharedEncoder(
             serializer=serializer,
             log_of=lambda persistence_id: self._shard(persistence_id).log,
+            topics_of=self._publication.topics_of,
             max_event_bytes=config.max_event_bytes,
             max_record_bytes=self._tools.max_record_bytes,
             max_write_seconds=config.delivery_timeout,
@@ -107,6 +122,7 @@ class SharedJournal(KafkaJournal):
             seconds=self._config.delivery_timeout,
         )
         log.on_grown = cleaner.look
+        self._publication.add(log)
         return Shard(log, self._driver, self._tools.spawn, self._ensure_topic)
 
     def _shard(self, persistence_id: str) -> Shard:
@@ -161,6 +177,7 @@ class SharedJournal(KafkaJournal):
             await trio.lowlevel.checkpoint()
         else:
             await self._run(batch)
+            await self._publication.published(batch)
         return batch.answer()
 
     async def _run(self, batch: Batch) -> None:
@@ -307,8 +324,25 @@ class SharedJournal(KafkaJournal):
     # --- publishing ----------------------------------------------------------------------------------------------
 
     async def publish_pending(self, persistence_ids: Iterable[str] | None = None) -> PendingReport:
-        """See `KafkaJournal.publish_pending`; this layout publishes nothing yet."""
-        raise UnsupportedOperation('a journal with layout = "shared" publishes nothing')
+        """See `KafkaJournal.publish_pending`; a log is published as a whole, whichever of its ids are asked for.
+
+        In the report, ``ids_behind`` and the names of failures are of logs.
+        """
+        self._check_open()
+        names = None if persistence_ids is None else list(map(check_persistence_id, persistence_ids))
+        shards = self._shards if names is None else dict.fromkeys(map(self._shard, names))
+        return await self._publication.publish_pending({str(shard.log.log): shard for shard in shards}, names)
+
+    async def sweep_at_start(self) -> None:
+        """Publish what is pending; what cannot be published is logged."""
+        try:
+            await self.publish_pending()
+        except PersistenceError as error:
+            _log.warning(
+                "not all events of dead processes are published: %s",
+                error,
+                extra={"event": "publishing.sweep-incomplete"},
+            )
 
     # --- life ----------------------------------------------------------------------------------------------------
 
@@ -320,6 +354,7 @@ class SharedJournal(KafkaJournal):
                 if not shard.log.idle:
                     async with shard.log.turn():
                         pass
+        await self._publication.close()
 
     def release(self) -> None:
         """See `KafkaJournal.release`: the indexes are written to disk."""

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import attrs
 import pytest
 import trio
 
 from compat_suite import JournalSpec
 from compat_suite.capabilities import JOURNAL
-from kafka_persist import Config, JournalConfig, Serializer, open_journal, open_persistence
+from kafka_persist import (
+    Config,
+    EventTopicMapper,
+    JournalConfig,
+    Serializer,
+    open_events,
+    open_journal,
+    open_persistence,
+)
 from kafka_persist._kafka.driver import open_driver
 from kafka_persist.config import EventProducerConfig, SharedConfig
 from kafka_persist.driver import Log
@@ -91,6 +100,37 @@ async def test_space_comes_back(kafka_server, kafka_prefix):
             assert await journal.highest_sequence_nr(f"cart-{number}") == 50
             async with journal.replay(f"cart-{number}") as events:
                 assert [event.payload async for event in events] == ([] if number % 5 else list(range(50)))
+
+
+async def test_events_reach_a_consumer_and_a_restart_publishes_the_rest(kafka_server, kafka_prefix):
+    """The second process publishes what it stores, and what the first one left, in the order of each id."""
+    topic = f"events-{kafka_prefix}x"
+
+    class ToOne(EventTopicMapper):
+        def topics_for(self, event):
+            return (topic,)
+
+    config = Config(
+        journal=attrs.evolve(journal_config(kafka_server, kafka_prefix), event_producer=EventProducerConfig())
+    )
+    for begin in (0, 10):
+        async with open_persistence(config, event_topic_mapper=ToOne()) as persistence, trio.open_nursery() as nursery:
+            for number in range(20):
+                nursery.start_soon(deposit, persistence, f"account-{number}", range(begin, begin + 10))
+    found = {}
+    with trio.fail_after(60):
+        async with open_events(config.journal, [topic], group=kafka_prefix) as events:
+            async for event in events:
+                found.setdefault(event.persistence_id, []).append(event.data)
+                if sum(map(len, found.values())) == 400:
+                    break
+    assert found == {f"account-{number}": list(range(20)) for number in range(20)}
+
+
+async def deposit(persistence, name, payloads):
+    async with persistence.entity(name, initial=0, evolve=add) as account:
+        for payload in payloads:
+            await account.persist(payload)
 
 
 @pytest.mark.kraft

@@ -9,7 +9,6 @@ import pytest
 import trio
 
 from kafka_persist import (
-    ConfigError,
     ForeignEvent,
     IndexUnusable,
     JournalTruncated,
@@ -19,8 +18,7 @@ from kafka_persist import (
     WriterFenced,
 )
 from kafka_persist._shared.place import murmur2, partition_of
-from kafka_persist.journal import open_journal, open_journal_on
-from kafka_persist_testkit.sim import Network, open_sim_kafka
+from kafka_persist_testkit.sim import Network
 from kafka_persist_testkit.sim.network import Delivery
 
 from .worlds import Writer, open_world, replayed
@@ -311,16 +309,6 @@ async def test_a_recreated_topic_is_truncated_not_empty(autojump_clock):
         for call in (journal.highest_sequence_nr("one"), journal.claim("one", writer.uuid)):
             with pytest.raises(JournalTruncated):
                 await call
-
-
-async def test_publishing_with_shared_logs_is_refused_not_forgotten(autojump_clock):
-    async with open_world() as world:
-        config = world.config()
-        with pytest.raises(ConfigError, match="does not publish events yet"):
-            async with open_journal(config):
-                pass
-        async with open_sim_kafka(world.broker, config) as driver, open_journal_on(driver, config) as journal:
-            assert "owns 0 of 1 logs" in repr(journal)
 
 
 @pytest.mark.parametrize(

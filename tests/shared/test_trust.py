@@ -46,7 +46,7 @@ def test_the_index_of_another_log_is_not_believed(tmp_path):
     assert not remembers(tmp_path), "it was removed"
 
 
-@pytest.mark.parametrize("mark", ["", "kafka-persist index 3\njournal: log 0 of 16\nclosed\n", "\xff\xfe", "x" * 100])
+@pytest.mark.parametrize("mark", ["", "kafka-persist index 2\njournal: log 0 of 16\nclosed\n", "\xff\xfe", "x" * 100])
 def test_a_mark_of_another_format_is_not_believed(tmp_path, mark):
     filled(tmp_path)
     (tmp_path / "partition-0" / "state").write_bytes(mark.encode("latin-1"))
