@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 import trio
 
@@ -88,6 +89,26 @@ def descriptors() -> Counter[str]:
 def held() -> Counter[str]:
     """Return the threads and the descriptors."""
     return threads() + descriptors()
+
+
+REST: Final = 1.0
+"""Seconds without a change after which nothing more is expected to come."""
+
+
+async def at_rest(measure: Callable[[], Counter[str]], seconds: float) -> Counter[str]:
+    """Return what there is once it stays the same: a store may open connections in the background, after its first write.
+
+    Args:
+        measure: what there is now.
+        seconds: after this time it is returned as it is.
+    """
+    found, since = measure(), trio.current_time()
+    with trio.move_on_after(seconds):
+        while trio.current_time() < since + REST:
+            await trio.sleep(0.05)
+            if (now := measure()) != found:
+                found, since = now, trio.current_time()
+    return found
 
 
 async def settled(measure: Callable[[], Counter[str]], before: Counter[str], seconds: float) -> Counter[str]:

@@ -15,7 +15,7 @@ from kafka_persist.model import PersistentRepr
 from ..engine.case import Promises, case
 from ..engine.expect import expect, expect_numbers, require
 from ..engine.history import failure
-from ..engine.resources import held, listed, settled
+from ..engine.resources import at_rest, held, listed, settled
 from ..engine.subject import JournalSubject
 from ..errors import BrokenPromise, single
 from .probe import JournalProbe, new_probe, open_probe
@@ -93,7 +93,7 @@ class ResourceCases(Promises):
         async with open_probe(subject) as probe:
             await probe.stored(*range(1, 101))
             await _break_off(probe, 3)
-            before = held()
+            before = await at_rest(held, 5.0 * subject.options.scale)
             await _break_off(probe, 50)
             left = await settled(held, before, 2.0 * subject.options.scale)
             require(not left, f"after fifty replays that broke off the open store holds {listed(left)} more")
