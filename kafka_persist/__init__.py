@@ -25,6 +25,8 @@ _entities to entity and view, _live to entities. The others:
     projection_postgresql         the same in PostgreSQL; _postgresql: the only importer of psycopg
     _commands                     the command line
 
+Counters are called statistics; they are in `_live.tally` (entities), `publishing` and `_consuming.stream`.
+
 Importing this package loads no client: librdkafka is loaded by the first store that is opened in Kafka.
 """
 

@@ -79,6 +79,13 @@ def decide_on(
     if inspect.iscoroutine(decided):
         decided.close()  # else Python warns that nobody awaited it
     raise UsageError(
-        f"{getattr(decide, '__qualname__', decide)} returned a {type(decided).__name__}; a command returns a list "
+        f"{getattr(decide, '__qualname__', decide)} returned {_described(decided)}; a command returns a list "
         "(or another collection) of events, an empty one for none, or a Reply. Nothing was stored"
     )
+
+
+def _described(decided: object) -> str:
+    """What a command returned, as words of a sentence."""
+    if decided is None:
+        return "None"
+    return "a coroutine" if inspect.iscoroutine(decided) else f"an object of type {type(decided).__name__}"

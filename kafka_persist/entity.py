@@ -199,7 +199,7 @@ class Entity(Generic[S, E]):
                 return await self._run(key, decide, args, kwargs)
 
     async def attempt(self, key: str | None, decide: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-        """What the registry calls in place of `execute`: it must know whether a command has run at all.
+        """What the registry calls instead of `execute`: it must know whether a command has run at all.
 
         Raises:
             NotRun: another command stopped the entity before this one had its turn; from its error.
@@ -294,7 +294,7 @@ class Entity(Generic[S, E]):
         return self._snapshots.describe(self._fold.sequence_nr, bookmark, **{KEYS: self._fold.keys.to_plain()})
 
     async def delete_events_to(self, sequence_nr: int) -> None:
-        """Delete the events up to and including `sequence_nr`, for ever. What no snapshot covers is refused.
+        """Delete the events up to and including `sequence_nr`, forever. What no snapshot covers is refused.
 
         Args:
             sequence_nr: at most `snapshot_sequence_nr`. Keep some events behind it, for the case that an older

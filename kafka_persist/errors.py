@@ -7,6 +7,9 @@
 * `ReadModelError`: the database of a projection's read model. `retriable` says whether waiting may help.
 
 Foreign exceptions (librdkafka, kazoo, cbor2) never leave the library.
+
+Here are the types, and what is certain and to be done of each. The sentence stands where it is raised: of a fenced or unknown
+write in `_journal.idlog` and `_shared.log`, of what Kafka answered in `_kafka.errors`.
 """
 
 from __future__ import annotations

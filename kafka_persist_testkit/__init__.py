@@ -6,6 +6,11 @@
     proxy                network faults on purpose (its connections: _links)
     _operations          what is about the cluster as a whole: leaders, replicas, elections, access rules
     _engines             where a server comes from: java, docker, external
+    _broker_config       every property that brokers and ZooKeeper are started with, and why
+    _ports, _storage     free ports; directories, and what is removed at the end
+    _probe, _*_wire      questions to a running broker, controller or ZooKeeper
+    _keeper, _trio       a server that several processes share; TestServer without blocking
+    sim                  Kafka without Kafka
     _supervisor          nothing outlives the test process (the watchdog's side: _watchdog)
     faults               writes that fail, unknown outcomes, slow and broken brokers, on demand
     entity_kit           given, when, then: tests of entities without a store

@@ -76,11 +76,11 @@ class Link:
             one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def hold(self, held: bool) -> None:
-        """Keep back what the client sends, or do not any more."""
+        """Keep back what the client sends, or no longer."""
         self._requests.held = held
 
     def deafen(self, deaf: bool) -> None:
-        """Lose what the broker answers, or do not any more."""
+        """Lose what the broker answers, or no longer."""
         self._answers.deaf = deaf
 
     def move(self) -> None:

@@ -74,7 +74,7 @@ def _first_ephemeral_port() -> int:
 
 
 def _try_bind(candidate: socket.socket, port: int) -> bool:
-    """Bind as the JVM does: with SO_REUSEADDR, which passes over connections that are closing but not over listeners."""
+    """Bind as the JVM does: with SO_REUSEADDR, which ignores connections that are closing, but not listeners."""
     candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         candidate.bind((LOOPBACK, port))

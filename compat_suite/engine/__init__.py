@@ -1,7 +1,7 @@
 """How cases are collected, run and reported; knows nothing about any single promise.
 
-* `case`: what a case is. `subject`: the store under test, as cases see it.
-* `collector` (under pytest), `execution` (one case: deadline, watchdog, leaks), `generated` (property cases).
+* `case`: what a case is. `subject`: the store under test, as cases see it; decides whether a case applies to it.
+* `collector`: translates outcomes for pytest. `execution`: one case, with its deadline, watchdog and leaks. `generated`: property cases.
 * `expect`, `history`, `recording`: comparisons, and the story that a broken promise tells.
 * `crash`: another process on the same data, and its death. `resources`: what a store holds, by name.
 * `report`, `seeds`: what came out, and how to get it again.

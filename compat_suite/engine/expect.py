@@ -133,7 +133,7 @@ def expect_event(got: PersistentRepr, written: PersistentRepr) -> None:
 
 
 def expect_metadata(got: SnapshotMetadata, expected: SnapshotMetadata, what: str) -> None:
-    """Check the metadata of a snapshot, its bookmark included (which `==` passes over)."""
+    """Check the metadata of a snapshot, its bookmark included (which `==` leaves out)."""
     for field in ("persistence_id", "sequence_nr", "timestamp", "metadata", "bookmark"):
         expect(getattr(got, field), getattr(expected, field), f"{what}, {field}")
 

@@ -62,7 +62,7 @@ def working_threads(before: Counter[str]) -> Counter[str]:
 
 @contextmanager
 def quick_turns() -> Generator[None]:
-    """Let threads take turns every 10 microseconds in place of 5 milliseconds: what can come in between does."""
+    """Let threads take turns every 10 microseconds instead of 5 milliseconds: what can come in between does."""
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-5)
     try:

@@ -195,7 +195,7 @@ class CancellationCases(Promises):
     async def test_closing_may_be_cancelled(self, subject: JournalSubject) -> None:
         """T4, T1. Leaving the block, cancelled at any of its awaits, still ends everything and swallows nothing.
 
-        Why: shutdowns are cancelled by impatient supervisors; what stays behind then stays for ever.
+        Why: shutdowns are cancelled by impatient supervisors; what stays behind then stays forever.
         """
 
         async def attempt(step: int) -> bool:

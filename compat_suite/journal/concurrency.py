@@ -91,7 +91,7 @@ class ConcurrencyCases(Promises):
 
     @case(limit=20.0)
     async def test_many_recoveries_at_once(self, subject: JournalSubject) -> None:
-        """C6. Fifty ids are claimed and replayed at once, and none waits for ever.
+        """C6. Fifty ids are claimed and replayed at once, and none waits forever.
 
         Why: after a deployment everything recovers at the same time.
         """

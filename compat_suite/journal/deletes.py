@@ -1,4 +1,4 @@
-"""Promises of `Journal.delete_to`: gone for ever, and nothing else."""
+"""Promises of `Journal.delete_to`: gone forever, and nothing else."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class DeleteCases(Promises):
     async def test_deleting_everything_does_not_hide_later_events(self, subject: JournalSubject) -> None:
         """D1. After deleting up to the largest number, later writes are visible.
 
-        Why: "everything" means everything so far; a floor at infinity swallows the future in silence.
+        Why: "everything" means everything so far; a floor at infinity silently swallows the future.
         """
         async with open_five(subject) as probe:
             await probe.delete_to(MAX_SEQUENCE_NR)

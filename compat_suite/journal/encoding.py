@@ -153,7 +153,7 @@ class EncodingCases(Promises):
     async def test_metadata_is_refused_if_not_declared(self, subject: JournalSubject) -> None:
         """E4, C22. A journal without metadata rejects or refuses an event that has some, and stores nothing of it.
 
-        Why: dropping it in silence loses what the caller wanted kept.
+        Why: dropping it silently loses what the caller wanted kept.
         """
         async with open_probe(subject) as probe:
             await _is_refused(probe, AtomicWrite((probe.event(1, metadata="meta-data"),)))
@@ -162,7 +162,7 @@ class EncodingCases(Promises):
     async def test_tags_are_refused_if_not_declared(self, subject: JournalSubject) -> None:
         """E4, C21. A journal without tags rejects or refuses an event that has some, and stores nothing of it.
 
-        Why: dropping them in silence hides the event from every view that selects by tag.
+        Why: dropping them silently hides the event from every view that selects by tag.
         """
         async with open_probe(subject) as probe:
             await _is_refused(probe, AtomicWrite((probe.event(1, tags={"red"}),)))

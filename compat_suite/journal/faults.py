@@ -116,7 +116,7 @@ class FaultCases(Promises):
     async def test_a_retry_that_may_have_landed_is_not_stored_twice(self, subject: JournalSubject) -> None:
         """C33, X2. Whatever the store does about a lost answer, no event is there twice.
 
-        Why: a store that sends again in silence doubles the money.
+        Why: a store that silently sends again doubles the money.
         """
         async with faulty_probe(subject) as (faults, first):
             probe = first

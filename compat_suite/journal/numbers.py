@@ -25,7 +25,7 @@ class NumberCases(Promises):
     async def test_large_bounds_are_exact(self, subject: JournalSubject) -> None:
         """H4, R1. Each bound of a window is exact for six events next to each other beyond 2**32, 2**53 and 2**62.
 
-        Why: a store that puts numbers through floats reads a neighbour in place of the event.
+        Why: a store that puts numbers through floats reads a neighbour instead of the event.
         """
         async with subject.open() as journal:
             for base in BASES:
@@ -73,7 +73,7 @@ class NumberCases(Promises):
     async def test_large_deletes_are_exact(self, subject: JournalSubject) -> None:
         """D1, H4. A delete up to a number beyond 2**53 takes that event and not the next, also after a reopening.
 
-        Why: deletes are for ever.
+        Why: deletes are forever.
         """
         async with subject.open() as journal:
             probes = [await new_probe(subject, journal, f"deletes-{base}") for base in BASES]

@@ -63,7 +63,7 @@ class ReplayCases(Promises):
 
     @case()
     async def test_events_written_during_a_replay_come_in_order_or_not(self, subject: JournalSubject) -> None:
-        """R5. What is written while a replay runs may come or not, but in order, and never in place of older events.
+        """R5. What is written while a replay runs may come or not, but in order, and never instead of older events.
 
         Why: a reader that sees 7 before 6 computes a state that never was.
         """

@@ -170,7 +170,7 @@ class RestartCases(Promises):
     async def test_fenced_events_do_not_appear_after_a_restart(self, subject: JournalSubject) -> None:
         """X1, C4. What a fenced writer tried to write is not there after a restart, and it is still fenced.
 
-        Why: every reader must come to the same decision, for ever.
+        Why: every reader must come to the same decision, forever.
         """
         async with subject.open() as journal:
             old = await new_probe(subject, journal)

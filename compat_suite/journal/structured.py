@@ -61,7 +61,7 @@ class StructuredCases(Promises):
     async def test_use_after_close_raises_store_closed(self, subject: JournalSubject) -> None:
         """T5. After the block ended, every call raises StoreClosed.
 
-        Why: anything else looks like an outage, and is retried for ever.
+        Why: anything else looks like an outage, and is retried forever.
         """
         async with subject.open() as journal:
             probe = await new_probe(subject, journal)
@@ -103,7 +103,7 @@ class StructuredCases(Promises):
     async def test_leaving_the_block_with_work_in_flight_ends_it(self, subject: JournalSubject) -> None:
         """T4. Leaving the block while writes and a replay run ends them; every one of them returns or raises.
 
-        Why: a task that waits for a store that is gone waits for ever.
+        Why: a task that waits for a store that is gone waits forever.
         """
         ended: list[str] = []
         async with trio.open_nursery() as nursery, open_probe(subject) as probe:

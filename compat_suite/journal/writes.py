@@ -65,7 +65,7 @@ class WriteCases(Promises):
     async def test_long_calls_are_stored_whole(self, subject: JournalSubject) -> None:
         """W4. Calls with 1, 2, 100 and 1,000 events are stored whole and in order.
 
-        Why: a limit that cuts a batch in silence loses events only under load, when nobody looks.
+        Why: a limit that silently cuts a batch loses events only under load, when nobody looks.
         """
         async with open_probe(subject) as probe:
             first = 1

@@ -217,7 +217,7 @@ class SnapshotLifeCases(Promises):
     async def test_use_after_close_raises_store_closed(self, subject: SnapshotSubject) -> None:
         """T5. After the block ended, every call raises StoreClosed.
 
-        Why: anything else looks like an outage, and is retried for ever.
+        Why: anything else looks like an outage, and is retried forever.
         """
         async with open_probe(subject) as probe:
             await probe.save(1)

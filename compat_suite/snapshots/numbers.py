@@ -40,7 +40,7 @@ class SnapshotNumberCases(Promises):
     async def test_large_numbers_are_deleted_exactly(self, subject: SnapshotSubject) -> None:
         """S7, S14, H4. Of snapshots next to each other beyond 2**53, a delete takes the one that it names.
 
-        Why: a state that was deleted in place of another one is gone.
+        Why: a state that was deleted instead of another one is gone.
         """
         async with subject.open() as store:
             for base in BASES:

@@ -131,7 +131,7 @@ class SnapshotSaveCases(Promises):
     async def test_metadata_is_refused_if_not_declared(self, subject: SnapshotSubject) -> None:
         """S13, C22. A store without metadata refuses a snapshot that has some, and stores nothing of it.
 
-        Why: dropping it in silence loses what the caller wanted kept.
+        Why: dropping it silently loses what the caller wanted kept.
         """
         async with open_probe(subject) as probe:
             with raises(PersistenceError, "saving metadata that the store cannot keep"):

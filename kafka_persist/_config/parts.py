@@ -1,4 +1,4 @@
-"""The parts of a store's configuration: its topics, its publisher, its ZooKeeper."""
+"""The sections of a store's configuration: its topics, its shared layout, its publisher, its ZooKeeper."""
 
 from __future__ import annotations
 

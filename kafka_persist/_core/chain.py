@@ -5,7 +5,7 @@ Theory of operation
 
 Each record names the record that it extends, by that record's offset and author. **A record counts iff it extends the
 head at its place in the log**; it then is the new head. Every reader folds the same records with the same rule, so of
-two competing writers the log's order picks one, for everybody, for ever. Records that do not count are invisible.
+two competing writers the log's order picks one, for everybody, forever. Records that do not count are invisible.
 
 A writer knows the head, appends one record that extends it, and looks at the offset that the broker reports:
 
@@ -360,5 +360,5 @@ def _extend(
 
 
 def advance(chain: Chain, offset: int, envelope: Envelope) -> Chain:
-    """The chain behind an own record that is known to count at `offset`."""
+    """The chain behind a record of one's own that is known to count at `offset`."""
     return _with_head(chain, offset, envelope, envelope.state)

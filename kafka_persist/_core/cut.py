@@ -50,7 +50,7 @@ def plan_cut(to_sequence_nr: int, highest: int, counted: Iterable[tuple[int, Env
 
 
 def survived_cut(head: Head, sent: Envelope) -> bool:
-    """Whether an own record counted, judged only by the state of a log whose start was cut behind it.
+    """Whether a record of one's own counted, judged only by the state of a log whose start was cut behind it.
 
     In one epoch only one writer writes, one record at a time: if the numbers of `sent` are used, `sent` used them.
 

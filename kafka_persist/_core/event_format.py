@@ -4,7 +4,7 @@ One CBOR array of 7 to 10 elements::
 
     [1, persistence_id, sequence_nr, timestamp, type_name, type_version, data, manifest, tags, metadata]
 
-The last three are left away, from the end on, where they are empty. From the sequence number on these are the bytes of
+The last three are left out, from the end on, where they are empty. From the sequence number on these are the bytes of
 the journal's own entry (`kafka_persist._core.entries`), so publishing an event encodes nothing a second time.
 """
 

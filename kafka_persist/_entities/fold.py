@@ -29,7 +29,7 @@ class Fold(Generic[S]):
         sequence_nr: 0 before any event.
         skip_deleted: go on where events that are still needed were deleted.
         allow_none_state: take a None that `evolve` returns after a state; otherwise it is a forgotten ``return``.
-        envelopes: give `evolve` the whole `PersistentRepr` in place of its payload.
+        envelopes: give `evolve` the whole `PersistentRepr` instead of its payload.
         upcast: makes today's events of a stored one; None leaves it as it is.
         keys: the idempotency keys in the events; they follow the state.
     """

@@ -17,7 +17,7 @@ the id was claimed once more, written to and cut: the recovery begins anew.
 A snapshot that cannot be read (a field was added to the state's class) is not needed while all events up to it are
 there: the state is made of them. They are counted before step 2, so that an opening which fails takes the id from nobody.
 
-An orphan that was passed over stays in the store until the entity writes. Then it has to go: the numbers of the lost
+An orphan that was skipped stays in the store until the entity writes. Then it has to go: the numbers of the lost
 events are given out again, and a later recovery would take it for a snapshot of the new events.
 """
 
@@ -261,7 +261,7 @@ class Recovery(Generic[S]):
     def _warn_of_orphan(self, orphan: SnapshotMetadata, highest: int) -> None:
         _log.warning(
             "%s: the snapshot at %d is newer than the journal's last event, %d: events were lost. The snapshot is "
-            "passed over (ignore-orphan), and deleted before the next event is written",
+            "skipped (ignore-orphan), and deleted before the next event is written",
             printable(self.snapshot_id),
             orphan.sequence_nr,
             highest,

@@ -24,7 +24,7 @@ class Services:
         journal: where events are.
         snapshot_store: where snapshots are.
         serializer: what the stores use, where it is known; None otherwise.
-        ignore_orphan: whether a snapshot that is newer than the journal's last event is passed over.
+        ignore_orphan: whether a snapshot that is newer than the journal's last event is skipped.
         spawn: starts ``async_fn(*args)`` in the nursery of the `Persistence`; False if that has ended.
         tracing: what is told of spans; None for nobody.
         closed: the block of the `Persistence` has ended.

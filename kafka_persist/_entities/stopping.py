@@ -21,7 +21,7 @@ def stopped(persistence_id: str, failure: BaseException) -> PersistenceError:
     told = f"the entity {printable(persistence_id)} stopped: {failure}"
     error: PersistenceError
     if isinstance(failure, StoredDataError):
-        error = type(failure)(f"{told}. It cannot be opened again before what is stored is mended")
+        error = type(failure)(f"{told}. It cannot be opened again before what is stored is repaired")
     elif isinstance(failure, WriterFenced):
         error = WriterFenced(f"{told}. Leave its `async with` block; only to take the id back, open it again")
     elif isinstance(failure, SequenceNrConflict):

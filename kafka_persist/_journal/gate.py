@@ -26,7 +26,7 @@ class _Entry:
 class Gate:
     """Admits `limit` calls of together at most `max_bytes` at a time, first come, first served.
 
-    A larger call goes in alone. Nobody overtakes a call that waits for its size: else it could wait for ever.
+    A larger call goes in alone. Nobody overtakes a call that waits for its size: else it could wait forever.
     """
 
     def __init__(self, limit: int, max_bytes: int) -> None:

@@ -60,7 +60,7 @@ class Tools:
     _numbers: Iterator[int] = attrs.field(factory=itertools.count, init=False)
 
     def new_key(self) -> bytes:
-        """A key that no other record has: what tells an own record from others."""
+        """A key that no other record has: what tells a record of our own from others."""
         return self._prefix + next(self._numbers).to_bytes(8, "big")
 
     def is_own_key(self, key: bytes | None) -> bool:
@@ -217,7 +217,7 @@ class KnownLog:
                 return await self._read_gap(sent, ack.offset)
 
     def advance(self, offset: int, sent: Sent) -> None:
-        """An own record counts."""
+        """A record of our own counts."""
         self.chain = rule.advance(self.chain, offset, sent.envelope)
 
     async def _read_gap(self, sent: Sent, offset: int | None) -> int | None:

@@ -1,4 +1,4 @@
-"""Which log holds which id. Today one topic per id; the chain belongs to the log, so a shared layout can follow."""
+"""Which log holds which id, in the layout with a topic for each. The shared layout's rule is `_shared.place`."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ class Until:
 
 
 def wait_for(answer: Future[T], seconds: float) -> T:
-    """Wait in a thread for an answer of the client's; one that never comes is no reason to wait for ever.
+    """Wait in a thread for an answer of the client's; one that never comes is no reason to wait forever.
 
     Raises:
         TimeoutError: there was none.

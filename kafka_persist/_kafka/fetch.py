@@ -258,7 +258,7 @@ class Fetch:
         return Step.DONE
 
     def fail(self, error: KafkaError) -> Step:
-        """Take an error in place of a message into account."""
+        """Take an error instead of a message into account."""
         code = error.code()
         self.reason = describe(error)
         if code in OUT_OF_RANGE:

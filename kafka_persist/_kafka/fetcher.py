@@ -40,7 +40,7 @@ from .wakeup import TICK_SECONDS, wait_on
 
 SLICE: Final = 100
 """Messages taken at a time. With larger slices Python's garbage collector scans what is waiting (with 2,000, a replay has
-0.36 in place of 0.55 of the raw client's speed)."""
+0.36 instead of 0.55 of the raw client's speed)."""
 
 AGAIN_SECONDS: Final = 0.05
 """Before a stretch is assigned again whose log seems to end too early."""

@@ -24,7 +24,7 @@ when a partition goes belongs to nobody here: each record carries the number of 
 are neither handed out nor committed.
 
 librdkafka is told to fail where a position is no longer in the log (``auto.offset.reset=error``): events that retention
-removed before they were read must not go missing in silence. Where a group begins is decided here, in `_begin`.
+removed before they were read must not silently go missing. Where a group begins is decided here, in `_begin`.
 """
 
 from __future__ import annotations

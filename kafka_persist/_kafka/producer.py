@@ -92,7 +92,7 @@ class Bridge:
     Args:
         client: the client.
         reasons: the last errors that the clients of the store reported.
-        seconds: until a record without an answer is unknown; 0 waits for ever.
+        seconds: until a record without an answer is unknown; 0 waits forever.
         own_retries: hand failed records over again here; the client was configured not to.
         repeatable: a successor may send what is in flight once more; what lands twice does no harm.
         in_order: no record may overtake an earlier one. One that fails is answered, not handed over again: later ones would

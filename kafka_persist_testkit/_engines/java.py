@@ -195,7 +195,7 @@ class JavaCluster(Cluster):
         return super().partition_states(topic)
 
     def _stop_processes(self) -> None:
-        """Brokers first, and ZooKeeper only when they have ended: a broker that misses it can wait for it for ever."""
+        """Brokers first, and ZooKeeper only when they have ended: a broker that misses it can wait for it forever."""
         stop_together(self.brokers, self._request.stop_grace)
         stop_together(self.controllers, self._request.stop_grace)
         if self.zookeeper is not None:

@@ -85,7 +85,7 @@ async def test_a_snapshot_that_a_shorter_log_contradicts_is_an_orphan(world, ent
     await lose_the_journal(world, entity)
     async with world.open() as persistence, entity(persistence) as account:
         assert (account.state, account.sequence_nr) == ([], 0)
-    assert "passed over" in caplog.text
+    assert "skipped (ignore-orphan)" in caplog.text
 
 
 async def test_an_orphan_is_accepted_on_request(world, entity):

@@ -129,10 +129,19 @@ async def test_no_event_comes_between_a_commands_look_and_its_own_events(world, 
         assert (account.state, account.sequence_nr) == (0, 6)
 
 
-@pytest.mark.parametrize("answer", [None, "event", b"event", {"type": "event"}, 7])
-async def test_a_command_that_returns_no_collection_of_events_is_refused(memory, entity, answer):
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (None, "None"),
+        ("event", "an object of type str"),
+        (b"event", "an object of type bytes"),
+        ({"type": "event"}, "an object of type dict"),
+        (7, "an object of type int"),
+    ],
+)
+async def test_a_command_that_returns_no_collection_of_events_is_refused(memory, entity, answer, words):
     async with memory.open() as persistence, entity(persistence) as account:
-        with pytest.raises(UsageError, match="returns a list"):
+        with pytest.raises(UsageError, match=f"returned {words}; a command returns a list"):
             await account.execute(lambda _: answer)
         assert account.sequence_nr == 0
 
