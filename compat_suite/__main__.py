@@ -47,7 +47,7 @@ examples:
   python -m compat_suite kafka_persist.memory:open_memory_journal
   python -m compat_suite shop.journal:open_journal --capabilities durable,deletes,fencing --report compat.json
   python -m compat_suite shop.journal:open_journal --elsewhere --payloads str,int,list,dict
-  python -m compat_suite --snapshot-store shop.snapshots:open_store --level crash-safe
+  python -m compat_suite --snapshot-store shop.snapshots:open_store --level full
   python -m compat_suite shop.journal:open_journal --only deletes --only W1,X1 --seed 4711
   python -m compat_suite --list
 
@@ -57,7 +57,8 @@ capabilities of a snapshot store:
   {snapshots}
 
 exit code: 0 all that ran passed and the level is reached; 1 a case failed; 2 the store cannot be opened or closed,
-or the command line is wrong; 3 nothing failed, but the level is not reached."""
+or the command line is wrong; 3 nothing failed, but the level is not reached or not shown, or no case passed.
+From crash-safe on, --faults, --backdoor and --elsewhere belong to the level."""
 
 
 def _parser() -> argparse.ArgumentParser:

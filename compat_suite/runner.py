@@ -22,7 +22,7 @@ from .engine.history import failure
 from .engine.report import GIVE_UP_AFTER, NOT_TRIED, Report, Result, Status
 from .engine.subject import JournalSubject, OpenFaults, OpenStore, Options, SnapshotSubject, Subject
 from .engine.supervision import LOGBOOK, watched
-from .errors import BrokenPromise, FactoryError, NotApplicable, NotDeclared, SpecError
+from .errors import BrokenPromise, FactoryError, NotApplicable, SpecError
 
 
 @attrs.frozen(kw_only=True)
@@ -188,10 +188,8 @@ def run_case(
     try:
         trio.run(method, subject, clock=clock() if clock and not info.threads else None)
         status, message = Status.PASSED, ""
-    except NotDeclared as reason:
-        status, message = Status.NOT_DECLARED, str(reason)
     except NotApplicable as reason:
-        status, message = Status.NOT_APPLICABLE, str(reason)
+        status, message = Status.without_verdict(reason), str(reason)
     except BrokenPromise as story:
         status, message = Status.FAILED, str(story)
     except (trio.TrioInternalError, Blocked):

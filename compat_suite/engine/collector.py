@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 import pytest
 
-from ..errors import BrokenPromise, FactoryError, NotApplicable, NotDeclared, NotGiven, SpecError, single
+from ..errors import BrokenPromise, FactoryError, NotApplicable, SpecError, single
 from .case import Case, cases_of
 from .report import GIVE_UP_AFTER, NOT_TRIED, Report, Result, Status, write_json
 from .seeds import new_seed
@@ -84,9 +84,7 @@ class Collector:
         if isinstance(error, NotApplicable):
             report.outcome = "skipped"
             report.longrepr = (report.location[0], (report.location[1] or 0) + 1, str(error))
-            if isinstance(error, NotGiven):
-                return Status.NOT_SHOWN, str(error)
-            return Status.NOT_DECLARED if isinstance(error, NotDeclared) else Status.NOT_APPLICABLE, str(error)
+            return Status.without_verdict(error), str(error)
         if report.skipped:
             return Status.NOT_APPLICABLE, report.longrepr[2] if isinstance(report.longrepr, tuple) else "skipped"
         if report.passed:

@@ -14,6 +14,7 @@ from kafka_persist.abc import Capability
 
 from ..adapters import NEEDED_FROM
 from ..capabilities import JOURNAL, JOURNAL_LEVELS, SNAPSHOT_STORE, SNAPSHOT_STORE_LEVELS, Level
+from ..errors import NotApplicable, NotDeclared, NotGiven
 from .case import Case
 
 
@@ -27,6 +28,13 @@ class Status(enum.Enum):
     NOT_DECLARED = "not declared"
     NOT_APPLICABLE = "not applicable"
     NOT_SHOWN = "not shown"
+
+    @classmethod
+    def without_verdict(cls, reason: NotApplicable) -> Status:
+        """Return how a case ended that gave a reason why it did not run."""
+        if isinstance(reason, NotGiven):
+            return cls.NOT_SHOWN
+        return cls.NOT_DECLARED if isinstance(reason, NotDeclared) else cls.NOT_APPLICABLE
 
 
 MARKS = {
@@ -146,12 +154,15 @@ class Report:
         return found + ([] if self.count(Status.PASSED) else ["no case passed"])
 
     def exit_code(self, required: Level = Level.CORE) -> int:
-        """Return 0: all that ran passed and the level is reached; 1: a case failed; 2: an error; 3: level missed."""
+        """Return 0: all that ran passed and the level is reached; 1: a case failed; 2: an error; 3: level missed.
+
+        Where no case passed, nothing is shown: that misses every level, *none* included.
+        """
         if self.count(Status.ERROR):
             return 2
         if self.count(Status.FAILED):
             return 1
-        return 0 if self.level >= required else 3
+        return 0 if self.count(Status.PASSED) and self.level >= required else 3
 
     # --- for people -----------------------------------------------------------------------------------------------
 

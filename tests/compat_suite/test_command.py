@@ -83,6 +83,20 @@ def test_a_pattern_may_match_one_of_two_stores(capsys):
     assert "journal tests.compat_suite.subjects:good_journal" not in shown
 
 
+@pytest.mark.parametrize(
+    ("arguments", "counts"),
+    [
+        (["--only", "Killed processes"], "6 not shown"),
+        (["--only", "deleted events are not replayed", "--capabilities", "tags"], "1 not declared"),
+    ],
+)
+def test_a_selection_of_which_no_case_passed_exits_with_three(capsys, arguments, counts):
+    assert main(["tests.compat_suite.subjects:good_journal", *arguments]) == 3
+    summary = capsys.readouterr().out.splitlines()[-1]
+    assert summary.startswith(f"  level: none | {counts} | ")
+    assert "no case passed" in summary
+
+
 def test_payloads_are_chosen_by_type_or_by_name():
     assert {type(value) for value in payloads_of("str,int,none")} == {str, int, type(None)}
     assert payloads_of("tests.compat_suite.subjects:PAYLOADS") == ("a", 1)

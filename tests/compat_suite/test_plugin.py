@@ -1,6 +1,7 @@
 """The pytest plugin: what a spec must say, how outcomes look, and that it costs nothing where it is not used."""
 
 import importlib.metadata
+import json
 import os
 import subprocess
 import sys
@@ -9,6 +10,14 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
+
+from compat_suite.capabilities import JOURNAL, Level
+from compat_suite.catalogue import JournalCases
+from compat_suite.engine.case import cases_of
+from compat_suite.engine.report import Status
+from compat_suite.engine.subject import Options
+from compat_suite.runner import Plan, run_journal, run_snapshot_store
+from tests.compat_suite import subjects
 
 ROOT = Path(__file__).parents[2]
 
@@ -145,6 +154,87 @@ def test_junit_carries_subject_and_capabilities(run, tmp_path):
     assert properties["compat_requires"] == "deletes"
     assert "J16" in properties["compat_ids"]
     assert (tmp_path / "out.json").exists()
+
+
+EVERYTHING = """
+    import pytest
+    from compat_suite import {spec}
+    from tests.compat_suite import subjects
+
+    class TestMine({spec}):
+        capabilities = {capabilities!r}
+        many_ids, examples, largest_payload = 20, 2, 2_000
+
+        @pytest.fixture
+        def {opener}(self):
+            return subjects.{factory}
+"""
+FEW = ("--many-ids", "20", "--examples", "2", "--largest-payload", "2000")
+
+
+def verdict(report):
+    """The level, the counts, and how each case ended, and why."""
+    cases = {case["name"]: (case["status"], case["message"]) for case in report["cases"]}
+    return report["level"], report["counts"], cases
+
+
+def verdict_of_pytest(run, path, *, names, **source):
+    ended = run(EVERYTHING.format(**source), "-k", " or ".join(names), f"--compat-report={path}")
+    assert ended.returncode == 0, ended.stdout
+    return verdict(json.loads(path.read_text())["subjects"][0]), ended.stdout
+
+
+def verdict_of_command(path, *arguments):
+    command = [sys.executable, "-m", "compat_suite", *arguments, *FEW, "--report", str(path), "--level", "crash-safe"]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert ended.returncode == 3, ended.stdout + ended.stderr
+    return verdict(json.loads(path.read_text())["subjects"][0]), ended.stdout
+
+
+def plan(factory, **settings):
+    return Plan(
+        factory=factory, name="plain", options=Options(many_ids=20, examples=2, largest_payload=2_000), **settings
+    )
+
+
+def test_a_snapshot_store_without_adapters_is_judged_alike_by_command_call_and_pytest(run, tmp_path):
+    by_call = run_snapshot_store(plan(subjects.good_snapshot_store))
+    by_command, told = verdict_of_command(
+        tmp_path / "command.json", "--snapshot-store", "tests.compat_suite.subjects:good_snapshot_store"
+    )
+    by_pytest, shown = verdict_of_pytest(
+        run, tmp_path / "pytest.json", names=["test"], spec="SnapshotStoreSpec", opener="open_snapshot_store",
+        factory="good_snapshot_store", capabilities={one.value for one in by_call.capabilities},
+    )  # fmt: skip
+    assert verdict(by_call.to_json()) == by_command == by_pytest
+    assert by_call.level is Level.FULL
+    assert (by_call.exit_code(), by_call.exit_code(Level.CRASH_SAFE)) == (0, 3)
+    absent = ("backdoor", "elsewhere", "faults")
+    for output in (told, shown, by_call.summary()):
+        assert "level: full | " in output
+        assert "crash-safe not shown: " in output
+        assert [name for name in absent if f"adapter `{name}` not given" not in output] == []
+        assert "cannot be shown" not in output
+
+
+def test_a_journal_without_adapters_is_judged_alike_by_command_call_and_pytest(run, tmp_path):
+    """The cases that need something, and an ordinary one: all of them take too long to run three times."""
+    names = [info.name for _group, info in cases_of(JournalCases).values() if info.needs]
+    names.append("test_a_stored_event_is_read_back_at_once")
+    by_call = run_journal(plan(subjects.good_journal, only=names))
+    by_command, _ = verdict_of_command(
+        tmp_path / "command.json", "tests.compat_suite.subjects:good_journal", "--only", ",".join(names)
+    )
+    by_pytest, _ = verdict_of_pytest(
+        run, tmp_path / "pytest.json", names=names, spec="JournalSpec", opener="open_journal",
+        factory="good_journal", capabilities={one.value for one in JOURNAL},
+    )  # fmt: skip
+    assert verdict(by_call.to_json()) == by_command == by_pytest
+    assert by_call.exit_code(Level.CRASH_SAFE) == 3
+    adapters = {"faults", "backdoor", "elsewhere"}
+    assert {result.case.name for result in by_call.results if result.status is Status.NOT_SHOWN} == {
+        info.name for _group, info in cases_of(JournalCases).values() if adapters & set(info.needs)
+    }
 
 
 def test_asynchronous_fixtures_may_be_used(run):
