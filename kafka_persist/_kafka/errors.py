@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -18,6 +19,8 @@ from ..errors import (
     JournalBroken,
     PersistenceError,
 )
+
+_SIZE = re.compile(r"Invalid response size (\d{1,9}|[1-3]\d{9}) \([^)]*\): increase receive\.message\.max\.bytes")
 
 TOO_LARGE: Final = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE})
 
@@ -149,8 +152,20 @@ def refused(error: KafkaError) -> Ack:
 
 
 def describe(error: KafkaError) -> str:
-    """One line: Kafka's name for the error and its text."""
-    return f"{error.name()}: {error.str()}"
+    """One line: Kafka's name for the error and its text.
+
+    librdkafka reads the first four bytes of an answer as its size. Where they are text, it advises to raise a limit.
+    """
+    text = f"{error.name()}: {error.str()}"
+    if (found := _SIZE.search(text)) is None:
+        return text
+    return f"{text[: found.start()]}{_speaker(int(found[1]).to_bytes(4, 'big'))}{text[found.end() :]}"
+
+
+def _speaker(first: bytes) -> str:
+    if first == b"HTTP":
+        return "an HTTP server answers there, not a Kafka broker"
+    return f"what answers there is no Kafka broker, or wants another security.protocol (its first bytes: {first!r})"
 
 
 def broker_error(error: KafkaError, doing: str) -> PersistenceError:

@@ -29,6 +29,13 @@ SECTIONS = {
 }
 
 
+def test_a_journal_is_read_as_it_is_and_published_events_as_committed():
+    """An open transaction of somebody else must not hold a journal's end back; consumers must not see what is taken back."""
+    config = JournalConfig()
+    assert config.consumer_properties()["isolation.level"] == "read_uncommitted"
+    assert config.event_consumer_properties("group")["isolation.level"] == "read_committed"
+
+
 def test_guarantees_of_the_writer():
     """The journal's writer waits for all replicas, at once, without an idempotent producer, for a bounded time."""
     properties = JournalConfig(delivery_timeout=2.5, bootstrap_servers="k:1").producer_properties()

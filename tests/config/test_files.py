@@ -89,6 +89,7 @@ def test_empty_sections_are_fine(load):
 
 
 WRONG = {
+    "kafka-journal.replay-buffer-events = 1": "has no meaning any more: replay-batch-bytes bounds",
     "kafka-journal.partition = -1": "kafka-journal.partition must be at least 0, not -1",
     "kafka-journal.partition = 1": "kafka-journal.partition must be below topics.partitions (1), not 1",
     "kafka-journal.partition = true": "kafka-journal.partition must be a whole number, not True",

@@ -12,6 +12,7 @@ import pytest
 
 import kafka_persist.errors
 import kafka_persist_testkit.errors
+from kafka_persist._journal.changes import CLAIM_ATTEMPTS
 from kafka_persist.errors import PersistenceError
 
 ROOT = Path(__file__).parents[2]
@@ -59,6 +60,10 @@ def test_every_feature_row_has_a_home_and_a_status():
     assert table
     unclear = [cells[0] for cells in table if len(cells) != 3 or not re.match(r"works|open: |not needed: ", cells[2])]
     assert unclear == []
+
+
+def test_the_number_of_claims_on_the_page_of_the_chain():
+    assert f"it tries again ({CLAIM_ATTEMPTS} times;" in (DOCS / "chain.md").read_text("utf-8")
 
 
 def test_names_on_the_feature_page_exist():
