@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import re
+import signal
 import sys
 import threading
 from pathlib import Path
@@ -25,6 +26,9 @@ def _is_installed():
 
 if not _is_installed():
     pytest_plugins = ["kafka_persist_testkit.plugin", "compat_suite.plugin"]
+
+# Behind nohup or a shell's "&" it is ignored, and so it is in every process that a test starts: Ctrl-C would never come.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # No deadline: two cores that a broker shares make single examples slow. `ci` replaces Hypothesis's own profile of that
 # name, which would try the same examples in every run.
