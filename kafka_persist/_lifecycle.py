@@ -50,6 +50,7 @@ class Background:
         self._nursery = nursery
         self._body = body
 
+    @trio.lowlevel.enable_ki_protection  # Ctrl-C while a task is being made would leave "coroutine ... was never awaited"
     def spawn(self, async_fn: Callable[..., Awaitable[object]], *args: Any) -> bool:
         """Start ``async_fn(*args)``; it is cancelled when the block ends. False if the block has ended."""
         if self.closed:

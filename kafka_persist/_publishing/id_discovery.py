@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Final, TypeAlias
 
+import trio
+
 from .._core.envelope import decode_envelope
 from .._core.header import is_record
 from .._journal.layout import Layout
@@ -73,6 +75,7 @@ async def each_stored_id(
     return await for_each(sorted(names), look)
 
 
+@trio.lowlevel.enable_ki_protection  # Ctrl-C while a task is being made would leave "coroutine ... was never awaited"
 async def for_each(names: Iterable[str], async_fn: Callable[[str], Awaitable[None]]) -> Failures:
     """Call ``async_fn(name)`` for all names, a few at a time; one that fails does not keep the others from their turn.
 
