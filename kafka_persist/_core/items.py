@@ -29,6 +29,10 @@ RUN_OVERHEAD: Final = 64
 """Bytes of a run beside its id and its entries, at most: the writer, two numbers, and the heads of all of them."""
 
 
+CARRIED_EXTRA_BYTES: Final = 1
+"""What a carried run is longer by: whatever is stored must fit into a record once more."""
+
+
 class Run(NamedTuple):
     """The events of one atomic write.
 

@@ -21,6 +21,11 @@ LONGEST_PAUSE: Final = 5.0
 """Seconds; each pause is between half of it and all of it, so that two processes that fence each other part ways."""
 
 
+def pause_after(failures: int) -> float:
+    """Seconds to wait after so many failures in a row before."""
+    return min(LONGEST_PAUSE, FIRST_PAUSE * (1 << min(failures, 10))) * random.uniform(0.5, 1)  # noqa: S311 - no secret
+
+
 P = TypeVar("P", bound=PublicationProgress)
 
 
@@ -61,11 +66,10 @@ class Retries(Generic[P]):
     def add(self, progress: P, reason: str) -> None:
         """Put an id off."""
         self.note_failure(progress, reason)
-        pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(progress.failures, 10))
+        progress.due = trio.current_time() + pause_after(progress.failures)
         progress.failures += 1
         self._put_off += not progress.put_off
         progress.put_off = True
-        progress.due = trio.current_time() + pause * random.uniform(0.5, 1)  # noqa: S311 - no secret
         heapq.heappush(self._pauses, (progress.due, next(self._tie_breaker), progress))
         if self._pauses[0][2] is progress:
             self._sooner.set()

@@ -28,7 +28,7 @@ from .._core.items import decode_items
 from .._journal.batch import Batch
 from .._journal.reading import Counted, judged
 from ..driver import Driver
-from ..errors import PersistenceError, WriterFenced
+from ..errors import BrokerError, PersistenceError, WriterFenced
 from .log import Moved, SharedItem, SharedLog
 
 _log = logging.getLogger("kafka_persist.journal")
@@ -40,7 +40,7 @@ CARRIED_BYTES: Final = 64 * 1024
 """What is carried at once: other writes of the log wait for no more than that."""
 
 GROWTH: Final = 1.25
-"""After a failure the log is left alone until it has grown by this factor."""
+"""Where nothing could be cut off, the log is left alone until it has grown by this factor."""
 
 
 class Cleaner:
@@ -75,6 +75,8 @@ class Cleaner:
         self._least = least_bytes
         self._seconds = seconds
         self._running = False
+        self._not_below = 0
+        """Bytes up to which the log is left alone after a pass that cut nothing off."""
         self._carried: list[Moved] = []
         self._carried_bytes = 0
 
@@ -84,7 +86,7 @@ class Cleaner:
     @property
     def _due(self) -> bool:
         volume = self._shared.index.volume
-        return self._shared.owned and volume.log > max(self._least, self._ratio * volume.alive)
+        return self._shared.owned and volume.log > max(self._least, self._not_below, self._ratio * volume.alive)
 
     def look(self) -> None:
         """Begin to clean if it is time; called whenever the log has grown."""
@@ -97,13 +99,13 @@ class Cleaner:
         before, begin = index.volume.log, -1
         try:
             while self._due and begin < end:
-                begin = await self._pass()
+                begin = await self._pass(begin)
             if begin >= end:  # nothing of before is left, however much the index took it for
                 index.has_cut(before)
         except WriterFenced:
             _log.debug("%s belongs to another process now, which cleans it", self._shared.log)
         except PersistenceError as error:
-            self._least = int(GROWTH * index.volume.log)
+            self._leave_alone()
             _log.warning(
                 "%s was not cleaned, which is tried again when it has grown: %s",
                 self._shared.log,
@@ -113,8 +115,14 @@ class Cleaner:
         finally:
             self._running = False
 
-    async def _pass(self) -> int:
-        """Carry what is alive in the oldest part, and cut that part off; returns where the log begins now.
+    def _leave_alone(self) -> None:
+        self._not_below = int(GROWTH * self._shared.index.volume.log)
+
+    async def _pass(self, begin: int) -> int:
+        """Carry what is alive in the oldest part, and cut that part off.
+
+        Returns:
+            Where the log begins now; `begin` if nothing may be cut off yet, as it is not published.
 
         Raises:
             WriterFenced: another process has taken the log over.
@@ -137,10 +145,12 @@ class Cleaner:
             position = scan.next_offset
         await self._flush()
         if last is None or not size:
-            return stop
+            self._leave_alone()
+            return begin
         await self._append([Moved(None, last.offset)])
         await self._driver.delete_before(log.log, last.offset)
         log.index.has_cut(size)
+        self._not_below = 0
         return last.offset
 
     # --- carrying ------------------------------------------------------------------------------------------------
@@ -173,4 +183,5 @@ class Cleaner:
         for index, moved in enumerate(carried):
             batch.add(SharedItem(batch, self._shared, index, b"", 0, 0, [], moved.size, moved=moved))
         await self._call(batch)
-        batch.answer()
+        if (refused := next(filter(None, batch.answer()), None)) is not None:
+            raise BrokerError(f"a copy was refused, so nothing is cut off: {refused.reason}")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import attrs
 
 from .._core.entries import encode_entry, join_entries
-from .._core.items import RUN_OVERHEAD, Run, encode_item
+from .._core.items import CARRIED_EXTRA_BYTES, RUN_OVERHEAD, Run, encode_item
 from .._journal.batch import Batch
 from ..errors import EventMappingFailed, SerializationError, UsageError, printable
 from ..limits import entries_room
@@ -74,7 +74,7 @@ class SharedEncoder:
         first, last = write.first_sequence_nr, write.last_sequence_nr
         run = Run(name, write.writer.bytes, first, last, join_entries(entries))
         encoded = encode_item(run)
-        room = entries_room(self.max_record_bytes, log.chain.persistence_id)
+        room = entries_room(self.max_record_bytes, log.chain.persistence_id) - CARRIED_EXTRA_BYTES
         if len(encoded) > room:
             batch.results[index] = Rejection(
                 f"an atomic write of {printable(name)} has {len(encoded)} bytes; one record holds {max(0, room)} "

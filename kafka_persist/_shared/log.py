@@ -52,9 +52,9 @@ class Moved(NamedTuple):
         """How many bytes it takes up, about."""
         match self.item:
             case Run(persistence_id, _, _, _, entries):
-                return RUN_OVERHEAD + len(persistence_id) + len(entries)
+                return RUN_OVERHEAD + len(persistence_id.encode()) + len(entries)
             case State(persistence_id):
-                return RUN_OVERHEAD + len(persistence_id)
+                return RUN_OVERHEAD + len(persistence_id.encode())
             case _:
                 return RUN_OVERHEAD
 

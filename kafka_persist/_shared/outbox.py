@@ -11,7 +11,6 @@ cleaning leaves alone what is not published yet.
 from __future__ import annotations
 
 import logging
-import random
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -30,6 +29,7 @@ from .._journal.batch import Item
 from .._journal.reading import Counted, judged
 from .._publishing.context import Flow
 from .._publishing.event_topics import EventTopics
+from .._publishing.retry import pause_after
 from .._publishing.routing import Mapping, Topics
 from ..driver import Ack, Driver, EventSink, Fate
 from ..errors import PersistenceError, PublicationPending
@@ -41,10 +41,6 @@ _log = logging.getLogger("kafka_persist.publishing")
 
 KEPT_BYTES: Final = 4 * 1024 * 1024
 """Events of one log that wait in memory; more are read back."""
-
-FIRST_PAUSE: Final = 0.1
-LONGEST_PAUSE: Final = 5.0
-"""Seconds after a failure, growing with the failures in a row; each is between half of it and all of it."""
 
 
 @attrs.frozen(kw_only=True)
@@ -146,9 +142,8 @@ class Outbox:
             self._behind = True
         if not self._in_flight:
             self._sent_to = max(self._sent_to, self.published)
-        if not self._way.reliable and not self._running:
+        if not self._running and (not self._way.reliable or self._sent_to >= self._known_to):
             self._behind = False
-            self._skip_to(self._known_to)
         self._start()
 
     def stored(self, items: Sequence[Item]) -> None:
@@ -174,7 +169,11 @@ class Outbox:
     # --- the task ------------------------------------------------------------------------------------------------
 
     def _start(self) -> None:
-        if not self._running and (self._known_to > self._sent_to or self._failed):
+        if self._running:
+            return
+        if not (self._behind or self._failed or self._waiting):
+            self._skip_to(self._known_to)
+        elif self._known_to > self._sent_to or self._failed:
             self._running = self._way.spawn(self._run)
 
     async def _run(self) -> None:
@@ -216,14 +215,15 @@ class Outbox:
             await self._way.flow.wait_for_change()
         reason, self._failed = self._failed, ""
         self._note_failure(reason)
-        pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(self._failures_in_a_row, 10))
+        pause = pause_after(self._failures_in_a_row)
         self._failures_in_a_row += 1
+        self._way.flow.notify()  # closing does not wait for it any more
         self._in_flight.clear()
         self._waiting.clear()
         self._waiting_bytes = 0
         self._sent_to, self._behind = self.published, True
         self._hurry = trio.Event()
-        with trio.move_on_after(pause * random.uniform(0.5, 1)):  # noqa: S311 - no secret
+        with trio.move_on_after(pause):
             await self._hurry.wait()
 
     def _note_failure(self, reason: str) -> None:
@@ -257,7 +257,7 @@ class Outbox:
                         await self._send_record(counted)
                         if self._failed or self._behind:
                             return
-        except BaseException:
+        except BaseException:  # also a cancellation: what was not sent has to be read once more
             self._behind = True
             raise
         self._skip_to(head.highest)

@@ -261,7 +261,7 @@ class SharedJournal(KafkaJournal):
         to_sequence_nr: int = MAX_SEQUENCE_NR,
         max_events: int | None = None,
     ) -> AbstractAsyncContextManager[ReplayChannel]:
-        """See `Journal.replay`; reads the index, after a look at the log."""
+        """See `Journal.replay`; reads the index, after a look at the log (the claim's, for the first replay behind a claim)."""
         self._check_open()
         window = Window(low=max(1, from_sequence_nr), high=to_sequence_nr, limit=max_events)
         return self._replay(check_persistence_id(persistence_id), window)

@@ -10,6 +10,7 @@ import pytest
 import trio
 
 from kafka_persist import (
+    BrokerError,
     ConfigError,
     CorruptRecord,
     JournalHeadLost,
@@ -23,7 +24,9 @@ from kafka_persist._core.index import Index, MemoryTable
 from kafka_persist._core.items import Marker, Run, State
 from kafka_persist.config import SharedConfig
 from kafka_persist.driver import Ack, Fate, Log
-from kafka_persist_testkit.sim import Network, SeededNetwork
+from kafka_persist.journal import open_journal_on
+from kafka_persist_testkit.sim import Network, SeededNetwork, open_sim_kafka
+from kafka_persist_testkit.sim.kafka import BATCH_OVERHEAD
 
 from .worlds import Writer, open_world, replayed
 
@@ -383,3 +386,59 @@ def test_the_marker_is_of_what_stands_before_it():
     log.place = 1
     log.mark()
     assert log.items[-1] == (Marker(2, 2, 2, 0),)
+
+
+async def test_what_cannot_be_carried_is_not_cut_off(autojump_clock, caplog):
+    """Somebody has lowered the topic's limit: a copy is refused for its size. Space stays taken, and nothing is lost."""
+    async with open_world() as world:
+        async with world.open(cleaning_ratio=0) as journal:
+            large = await Writer(journal, "large").claim()
+            await large.write("x" * 5_000)
+        world.broker.topics["journal"].settings["max.message.bytes"] = "3000"
+        async with world.open(**SMALL) as journal:
+            await busy(journal, 80, prefix="gone", kept=81)
+            await settled(world)
+        assert world.log().start == 0
+        assert {getattr(record, "event", "") for record in caplog.records} == {"cleaning.failed"}
+        async with world.open() as reader:
+            assert await replayed(reader, "large") == ["x" * 5_000]
+
+
+async def test_the_largest_write_can_be_carried(autojump_clock):
+    """A copy is a byte longer than what it copies."""
+    async with open_world() as world:
+        config = attrs.evolve(world.config(**SMALL), max_record_bytes=4_000, max_event_bytes=4_000)
+        async with open_sim_kafka(world.broker, config) as driver, open_journal_on(driver, config) as journal:
+            largest = 0
+            for length in range(3_700, 4_000):
+                writer = await Writer(journal, f"large-{length}").claim()
+                if await writer.write("x" * length) != [None]:
+                    break
+                largest = length
+            assert 3_700 < largest < 3_999
+            world.broker.topics["journal"].settings["max.message.bytes"] = str(4_000 + BATCH_OVERHEAD)
+            for length in range(3_700, largest):
+                await journal.delete_to(f"large-{length}", 1)
+            await settled(world)
+            assert world.log().start > 0
+            await settled(world)
+            assert await replayed(journal, f"large-{largest}") == ["x" * largest]
+
+
+async def test_after_a_failure_the_log_is_cleaned_again_at_its_usual_size(autojump_clock):
+    async with open_world() as world:
+        journal = await world.journal(**SMALL)
+        cut, refusals = journal._driver.delete_before, [1] * 3
+
+        async def refused(*args):
+            if refusals:
+                refusals.pop()
+                raise BrokerError("not now")
+            await cut(*args)
+
+        journal._driver.delete_before = refused
+        for number in range(8):
+            await busy(journal, 60, prefix=f"gone-{number}", kept=61)
+            await settled(world)
+        assert not refusals
+        assert size(world.log()) < 70_000

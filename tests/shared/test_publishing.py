@@ -204,6 +204,51 @@ async def test_cleaning_leaves_what_is_not_published_and_copies_are_not_publishe
         assert heir.of() == {name: [1, 2] for name in wanted}
 
 
+async def test_a_cleaner_that_waits_for_publication_does_not_ask_again_and_again(autojump_clock):
+    async with (
+        open_world() as world,
+        open_publishing(world, Sink(silent=True), cleaning_ratio=1.25, cleaning_least_bytes=2_000) as journal,
+    ):
+        for number in range(40):
+            writer = await store(journal, f"gone-{number}", 1)
+            await journal.delete_to(writer.pid, 2)
+        scan, scans = journal._driver.scan, []
+
+        async def counted(*args):
+            scans.append(args)
+            return await scan(*args)
+
+        journal._driver.scan = counted
+        await trio.sleep(100)
+        assert len(scans) < 5
+
+
+async def test_closing_does_not_wait_for_what_was_put_off(autojump_clock):
+    async with open_world() as world:
+        sink = Sink(refusing=1_000_000)
+        async with open_publishing(world, sink) as journal:
+            await store(journal, "order-1", 1)
+            await trio.sleep(30)  # the pauses have grown
+            await store(journal, "order-1", 1)
+            began = trio.current_time()
+        assert trio.current_time() - began < 0.5
+
+
+async def test_events_that_go_nowhere_start_no_task(autojump_clock):
+    async with open_world() as world, open_publishing(world, Sink()) as journal:
+        writer = await Writer(journal, "quiet-1").claim()
+        await trio.sleep(1)
+        spawned = []
+        way = next(iter(journal._publication._outboxes.values()))._way
+        spawn = way.spawn
+        object.__setattr__(way, "spawn", lambda *args: spawned.append(args) or spawn(*args))
+        for number in range(10):
+            await writer.write(number)
+        await trio.sleep(1)
+        assert spawned == []
+        assert journal._shards[0].log.chain.head.published == 10
+
+
 async def test_a_write_may_wait_for_its_publication(autojump_clock):
     async with open_world() as world:
         sink = Sink()

