@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from contextlib import suppress
 
 import attrs
@@ -12,168 +11,18 @@ import trio
 from kafka_persist import (
     BrokerError,
     ConfigError,
-    CorruptRecord,
-    JournalHeadLost,
     PersistenceError,
     WriteNotSent,
     WriteOutcomeUnknown,
     WriterFenced,
 )
-from kafka_persist._core.chain import Head
-from kafka_persist._core.index import Index, MemoryTable
-from kafka_persist._core.items import Marker, Run, State
 from kafka_persist.config import SharedConfig
 from kafka_persist.driver import Ack, Fate, Log
-from kafka_persist.journal import open_journal_on
-from kafka_persist_testkit.sim import Network, SeededNetwork, open_sim_kafka
-from kafka_persist_testkit.sim.kafka import BATCH_OVERHEAD
+from kafka_persist_testkit.sim import Network, SeededNetwork
 
 from .worlds import Writer, open_world, replayed
 
 SMALL = {"cleaning_ratio": 1.25, "cleaning_least_bytes": 2_000}
-
-
-# --- the rule, without a journal ---------------------------------------------------------------------------------
-
-
-def what_is_there(index):
-    """All that an index says of its ids, where things stand left out."""
-    names = sorted(index.table.ids("", 100))
-    states = {name: index.table.state(name)[:2] for name in names}
-    runs = {name: [(run.first, run.last, run.entries) for run in index.runs(name, 1, 1 << 60)] for name in names}
-    return index.counts, states, {name: found for name, found in runs.items() if found}
-
-
-@attrs.define
-class Cleaned:
-    """A log with its owner's index, and a cleaner that works in steps; it can be stopped between any two."""
-
-    items: list = attrs.field(factory=list)
-    start: int = 0
-    owner: Index = attrs.field(factory=lambda: Index(MemoryTable()))
-    place: int = 0
-    marked: int = -1
-
-    def append(self, *items):
-        self.items.append(items)
-        self.owner.take(len(self.items) - 1, items, "log")
-
-    def write(self, name, count):
-        first = self.owner.table.state(name).highest + 1
-        entries = b"\x81" + b"".join(number.to_bytes(8, "big") for number in range(first, first + count))
-        self.append(Run(name, b"w" * 16, first, first + count - 1, entries))
-
-    def delete(self, name, short_of):
-        state = self.owner.table.state(name)
-        if state.highest - short_of > state.floor:
-            self.append(State(name, state.highest, state.highest - short_of))
-
-    def carry(self):
-        if self.place < len(self.items) - 1:
-            alive = [self.owner.still_alive(item, self.place) for item in self.items[self.place]]
-            if any(alive):
-                self.append(*filter(None, alive))
-            self.place += 1
-            self.marked = -1
-
-    def mark(self):
-        if self.place > self.start:
-            self.marked = len(self.items)
-            self.append(Marker(*self.owner.counts))
-
-    def cut(self):
-        if self.marked >= 0:
-            self.start = self.place
-
-    def crash(self):
-        self.place, self.marked = self.start, -1
-
-    def read(self, index):
-        """Bring a reader's index up to date."""
-        begin = index.offset + 1
-        if begin < self.start:
-            begin = self.start
-            index.begin_at_cut()
-        for offset in range(begin, len(self.items)):
-            index.take(offset, self.items[offset], "log")
-        index.check_complete("log")
-
-
-def step(log, name, chance):
-    """One more step: most of them clean."""
-    match chance.randrange(12):
-        case 0 | 1 | 2:
-            log.write(name, chance.randint(1, 3))
-        case 3:
-            log.delete(name, 0)
-        case 4:
-            log.delete(name, 1)
-        case 5 | 6 | 7 | 8:
-            log.carry()
-        case 9:
-            log.mark()
-        case 10:
-            log.cut()
-        case 11:
-            log.crash()
-
-
-@pytest.mark.parametrize("seed", range(300))
-def test_every_reader_knows_the_same_at_any_time(seed):
-    """One that begins now, and those that stopped reading at any moment before, far behind the cut."""
-    chance = random.Random(seed)
-    log, readers = Cleaned(), []
-    for _ in range(60):
-        step(log, chance.choice("abc"), chance)
-        if chance.randrange(4) == 0:
-            readers.append(Index(MemoryTable()))
-            log.read(readers[-1])
-        fresh = Index(MemoryTable())
-        log.read(fresh)
-        assert what_is_there(fresh) == what_is_there(log.owner), seed
-        if readers and chance.randrange(3) == 0:
-            reader = readers.pop(chance.randrange(len(readers)))
-            log.read(reader)
-            assert what_is_there(reader) == what_is_there(log.owner), seed
-
-
-@pytest.mark.parametrize("seed", range(300))
-def test_a_foreign_cut_is_found_out_unless_nothing_is_missing(seed):
-    chance = random.Random(seed)
-    log = Cleaned()
-    for _ in range(40):
-        step(log, chance.choice("ab"), chance)
-    log.start = chance.randint(log.start, len(log.items))
-    reader = Index(MemoryTable())
-    try:
-        log.read(reader)
-    except JournalHeadLost:
-        return
-    assert what_is_there(reader) == what_is_there(log.owner), seed
-
-
-@pytest.mark.parametrize("before", [[], [Run("a", b"w" * 16, 1, 1, b"\x81x"), State("a", 1, 1)]])
-def test_a_copy_of_what_was_never_there_is_refused(before):
-    index = Index(MemoryTable())
-    index.take(0, before, "log@0")
-    with pytest.raises(CorruptRecord, match=r"log@1: .* are said to be a copy"):
-        index.take(1, [Run("a", b"w" * 16, 1, 1, b"\x81x", carried=True)], "log@1")
-
-
-def test_the_volume_is_that_of_the_log_and_of_what_is_alive():
-    log = Cleaned()
-    for number in range(100):
-        log.write("a", 1)
-        log.delete("a", 0)
-        if number % 10 == 0:
-            log.write("b", 1)
-    alive = log.owner.volume.alive
-    assert alive < 1_500 < log.owner.volume.log
-    fresh = Index(MemoryTable())
-    log.read(fresh)
-    assert fresh.volume == log.owner.volume
-    fresh.has_cut(1 << 40)
-    assert fresh.volume.log == alive
 
 
 # --- the journal -------------------------------------------------------------------------------------------------
@@ -378,16 +227,6 @@ async def test_two_processes_clean_a_log_that_they_take_from_each_other(autojump
         assert world.broker.find(Log("journal", 0)) is not None
 
 
-def test_the_marker_is_of_what_stands_before_it():
-    log = Cleaned()
-    log.write("a", 1)
-    log.owner.head = Head(0)
-    log.write("b", 1)
-    log.place = 1
-    log.mark()
-    assert log.items[-1] == (Marker(2, 2, 2, 0),)
-
-
 async def test_what_cannot_be_carried_is_not_cut_off(autojump_clock, caplog):
     """Somebody has lowered the topic's limit: a copy is refused for its size. Space stays taken, and nothing is lost."""
     async with open_world() as world:
@@ -402,27 +241,6 @@ async def test_what_cannot_be_carried_is_not_cut_off(autojump_clock, caplog):
         assert {getattr(record, "event", "") for record in caplog.records} == {"cleaning.failed"}
         async with world.open() as reader:
             assert await replayed(reader, "large") == ["x" * 5_000]
-
-
-async def test_the_largest_write_can_be_carried(autojump_clock):
-    """A copy is a byte longer than what it copies."""
-    async with open_world() as world:
-        config = attrs.evolve(world.config(**SMALL), max_record_bytes=4_000, max_event_bytes=4_000)
-        async with open_sim_kafka(world.broker, config) as driver, open_journal_on(driver, config) as journal:
-            largest = 0
-            for length in range(3_700, 4_000):
-                writer = await Writer(journal, f"large-{length}").claim()
-                if await writer.write("x" * length) != [None]:
-                    break
-                largest = length
-            assert 3_700 < largest < 3_999
-            world.broker.topics["journal"].settings["max.message.bytes"] = str(4_000 + BATCH_OVERHEAD)
-            for length in range(3_700, largest):
-                await journal.delete_to(f"large-{length}", 1)
-            await settled(world)
-            assert world.log().start > 0
-            await settled(world)
-            assert await replayed(journal, f"large-{largest}") == ["x" * largest]
 
 
 async def test_after_a_failure_the_log_is_cleaned_again_at_its_usual_size(autojump_clock):

@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kafka_persist import CorruptRecord, JournalHeadLost
+from kafka_persist._core.cbor import encode
 from kafka_persist._core.chain import Head
 from kafka_persist._core.entries import join_entries
 from kafka_persist._core.index import IdState, Index, MemoryTable
-from kafka_persist._core.items import Marker, Run, State, decode_items, encode_item
+from kafka_persist._core.items import CARRIED_EXTRA_BYTES, Marker, Run, State, decode_items, encode_item
 from kafka_persist._index.lmdb_table import open_table
 
 WRITER = b"w" * 16
@@ -212,6 +213,7 @@ def test_an_uncut_log_needs_no_marker_and_a_cut_one_does():
 
 ITEMS = [
     run("a", 1, 3),
+    run("a", 1, 3)._replace(carried=True),
     run("ü" * 500, 2**62, 2**62),
     State("a", 3, 3),
     State("b", 2**63 - 1, 0),
@@ -227,6 +229,12 @@ def test_items_come_back():
     assert list(map(type, found)) == list(map(type, ITEMS))
 
 
+def test_a_copy_is_longer_by_what_is_kept_free_for_it():
+    """The largest run that is stored must fit into a record once more."""
+    stored = run("a", 1, 3)
+    assert len(encode_item(stored._replace(carried=True))) == len(encode_item(stored)) + CARRIED_EXTRA_BYTES
+
+
 BAD = {
     "not an array": b"\x01",
     "an item of four with an id": b"\x81\x84\x61a\x01\x02\x03",
@@ -234,6 +242,7 @@ BAD = {
     "a run without entries": join_entries([encode_item(run("a", 1, 1)._replace(entries=b"\x80"))]),
     "a run whose entries are text": join_entries([encode_item(run("a", 1, 1)._replace(entries="x"))]),
     "a run backwards": join_entries([encode_item(run("a", 1, 1)._replace(first=2))]),
+    "a run that says 2 of being carried": join_entries([encode([*run("a", 1, 1)[:5], 2])]),
     "a run at 0": join_entries([encode_item(run("a", 1, 1)._replace(first=0))]),
     "a writer of 15 bytes": join_entries([encode_item(run("a", 1, 1)._replace(writer=bytes(15)))]),
     "an id that is empty": join_entries([encode_item(run("", 1, 1))]),
