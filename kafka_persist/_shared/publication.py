@@ -29,11 +29,16 @@ from .shard import Shard
 
 _log = logging.getLogger("kafka_persist.publishing")
 
-UNAVAILABLE: Final = "this journal publishes nothing: it was opened without an event sink"
+UNAVAILABLE: Final = (
+    "this journal publishes nothing: it was opened without an event sink, or its mapper names no topics"
+)
 
 
 class SharedPublication:
     """The outboxes of a journal; without a sink all of it does nothing.
+
+    A journal whose mapper names no topic has no outboxes. Its records say that they are published if nothing before them is
+    missing (`SharedLog`); what another program has left stays that program's, and is not called published.
 
     Args:
         publishing: where events go, and what takes them; None if they go nowhere and the records say nothing about it.
@@ -56,7 +61,8 @@ class SharedPublication:
         self._outboxes: dict[IdLog, Outbox] = {}
         self._flow = Flow(MAX_IN_FLIGHT)
         self._way: Way | None = None
-        if publishing is not None:
+        self._marks = publishing is not None
+        if publishing is not None and not publishing.mapping.empty:
             assert isinstance(publishing.sink, EventSink)
             self._way = Way(
                 driver=driver,
@@ -66,7 +72,7 @@ class SharedPublication:
                 topics=EventTopics(driver, config, lambda topic: topic == config.shared_topic),
                 sink=publishing.sink,
                 flow=self._flow,
-                reliable=config.event_producer.mode == "at-least-once" and not publishing.mapping.empty,
+                reliable=config.event_producer.mode == "at-least-once",
             )
 
     def __repr__(self) -> str:
@@ -74,11 +80,12 @@ class SharedPublication:
 
     @property
     def on_stored(self) -> Callable[[IdLog, Sequence[Item]], None] | None:
-        """What a log calls when writes count."""
-        return None if self._way is None else self._stored
+        """What a log calls when writes count; None if its records are to say nothing about publishing."""
+        return self._stored if self._marks else None
 
     def _stored(self, log: IdLog, items: Sequence[Item]) -> None:
-        self._outboxes[log].stored(items)
+        if (outbox := self._outboxes.get(log)) is not None:
+            outbox.stored(items)
 
     def add(self, log: SharedLog) -> None:
         """One more log of the journal."""
@@ -93,7 +100,7 @@ class SharedPublication:
             EventMappingFailed: the mapper raised or gave illegal names.
         """
         way = self._way
-        if way is None or way.mapping.empty:
+        if way is None:
             return ()
         topics = [way.mapping.topics_of(event, self._config.shared_topic) for event in write.events]
         return topics if any(topics) else ()

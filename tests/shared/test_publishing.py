@@ -15,6 +15,7 @@ from kafka_persist import (
     JournalConfig,
     PublicationPending,
     SweepIncomplete,
+    UnsupportedOperation,
     WriterFenced,
 )
 from kafka_persist._core.event_format import decode_event
@@ -298,6 +299,27 @@ async def test_a_journal_that_publishes_nothing_holds_no_cleaning_up(autojump_cl
                 await journal.delete_to(writer.pid, 2)
             await trio.sleep(100)
         assert world.log().start > 0
+
+
+async def test_a_program_that_publishes_nothing_does_not_call_published_what_another_one_left(autojump_clock):
+    """An import into a log of a running service, for example: what the service has still to publish is published later."""
+    small = {"cleaning_ratio": 1.25, "cleaning_least_bytes": 2_000}
+    async with open_world() as world:
+        sink = Sink(silent=True)
+        async with open_publishing(world, sink) as service:
+            await store(service, "order-1", 2)
+        async with open_publishing(world, Sink(), mapper=EmptyEventTopicMapper(), **small) as other:
+            for number in range(60):
+                writer = await store(other, f"imported-{number}", 1)
+                await other.delete_to(writer.pid, 2)
+            await trio.sleep(100)
+            with pytest.raises(UnsupportedOperation, match="publishes nothing"):
+                await other.publish_pending()
+        assert world.log().start == 0  # cleaning leaves it, too
+        sink.silent = False
+        async with open_publishing(world, sink) as service:
+            await store(service, "order-2", 1)
+        assert sink.of()["order-1"] == [1, 2, 3, 4]
 
 
 async def test_exactly_once_is_refused(autojump_clock):
