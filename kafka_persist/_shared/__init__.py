@@ -2,7 +2,7 @@
 
 * `place`: which log holds which id.
 * `log`: one log with its index, and the queue in front of it: the waiting writes of all ids are the next record.
-* `pending`: an id's writes that are under way.
+* `pending`: an id's writes that are under way; `order`: the order of its calls while it is being claimed.
 * `shard`: who owns a log: claimed when somebody wants to write, looked at again before anybody is told what is stored.
 * `cleaning`: what is alive in the oldest part is appended again, and that part cut off.
 * `publication`: what the journal's calls have to do about user-defined topics; `outbox` hands a log's events over, and `ladder` knows

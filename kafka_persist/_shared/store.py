@@ -6,6 +6,7 @@ import logging
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from typing import Final
 from uuid import UUID
 
@@ -39,6 +40,7 @@ from ..serialization import Serializer
 from .cleaning import Cleaner
 from .encoding import SharedEncoder
 from .log import SharedItem, SharedLog
+from .order import Call, CallOrder
 from .place import log_name, partition_of
 from .publication import SharedPublication
 from .replay import IndexReplay
@@ -95,6 +97,7 @@ class SharedJournal(KafkaJournal):
         )
         self._gate = Gate(config.max_waiting_writes, config.max_waiting_bytes)
         self._deadlines = Deadlines(tasks.spawn)
+        self._order = CallOrder()
 
     def __repr__(self) -> str:
         state = "closed" if self._closed else "open"
@@ -156,13 +159,14 @@ class SharedJournal(KafkaJournal):
         self._check_open()
         shard = self._shard(persistence_id)
         log = shard.log
-        while True:
-            await shard.own()
-            if log.pending.last(persistence_id) or not log.owned:
-                await log.pending.wait_none(persistence_id)
-            else:
-                log.set_writer(persistence_id, writer.bytes)
-                return log.index.table.state(persistence_id).highest
+        async with self._order.claiming(persistence_id):
+            while True:
+                await shard.own()
+                if log.pending.last(persistence_id) or not log.owned:
+                    await log.pending.wait_none(persistence_id)
+                else:
+                    log.set_writer(persistence_id, writer.bytes)
+                    return log.index.table.state(persistence_id).highest
 
     async def write(self, writes: Sequence[AtomicWrite]) -> Sequence[Rejection | None]:
         """See `Journal.write`; all of it takes at most ``config.delivery_timeout``.
@@ -183,10 +187,21 @@ class SharedJournal(KafkaJournal):
     async def _run(self, batch: Batch) -> None:
         """Hand the items of a call over as soon as there is room, and wait for their results."""
         self._deadlines.add(batch)
+        calls: list[Call[None]] = []
+
+        def begin() -> None:
+            ids = (item.persistence_id for item in _items_of(batch))
+            calls.append(self._order.begin(ids, partial(self._hand_over, batch)))
+
         try:
-            if not await self._gate.enter(batch.size, batch.send_by, lambda: self._hand_over(batch)):
+            if not await self._gate.enter(batch.size, batch.send_by, begin):
                 raise batch.too_late(_items_of(batch)[0].persistence_id)
             try:
+                if not batch.entered:  # ids of it are being claimed
+                    with trio.move_on_at(batch.send_by):
+                        await self._order.end(calls[0])
+                    if not batch.entered:
+                        raise batch.too_late(_items_of(batch)[0].persistence_id)
                 await batch.wait()
             finally:
                 self._gate.leave(batch.size)
@@ -246,9 +261,11 @@ class SharedJournal(KafkaJournal):
 
     async def highest_sequence_nr(self, persistence_id: str) -> int:
         """See `Journal.highest_sequence_nr`; creates no topic and takes nothing over."""
+        self._check_open()
         log = self._shard(persistence_id).log
-        epoch, there = log.chain.head.epoch, log.reserved_of(persistence_id)
-        owned = log.owned
+        epoch, there, owned = await self._order.after_claims(
+            persistence_id, lambda: (log.chain.head.epoch, log.reserved_of(persistence_id), log.owned)
+        )
         highest = (await self._known(persistence_id)).index.table.state(persistence_id).highest
         # Of this process's writes only those count that were called before.
         return min(highest, there) if owned and log.owned and log.chain.head.epoch == epoch else highest
@@ -305,7 +322,9 @@ class SharedJournal(KafkaJournal):
         self._check_open()
         shard = self._shard(persistence_id)
         log = shard.log
-        epoch, there = log.chain.head.epoch, log.reserved_of(persistence_id)
+        epoch, there = await self._order.after_claims(
+            persistence_id, lambda: (log.chain.head.epoch, log.reserved_of(persistence_id))
+        )
         for attempt in range(LOST_LOGS):
             await shard.know()
             if not log.owned or log.chain.head.epoch != epoch or log.fresh:  # what others wrote was there, too
