@@ -52,6 +52,10 @@ def describe(offset: int, value: bytes) -> str:
             told = f"the writer takes over, epoch {epoch}"
         case "events":
             told = ", ".join(runs_of(entries) if shared else events_of(entries))
+        case _ if entries:
+            told = ", ".join(
+                f"{persistence_id}: deleted up to #{deleted_to}" for persistence_id, _, deleted_to in entries
+            )
         case _:
             told = f"published to user-defined topics up to #{published}, {f'deleted up to #{floor}' if floor else 'nothing deleted'}"
     return f"offset {offset:>3}  {KINDS[kind]:<6}  writer {writer.hex()[:8]}  {told}"

@@ -14,7 +14,7 @@ from .._journal.layout import TopicPerId
 from .._journal.reading import Counted
 from .._journal.verifying import IdReport, LogReport, Problem, walk
 from .._publishing.id_discovery import each_stored_id
-from .._shared.log import take_into
+from .._shared.contents import take_into
 from .._shared.place import log_name, partition_of
 from ..config import JournalConfig
 from ..driver import Driver, Log

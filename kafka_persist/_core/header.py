@@ -87,7 +87,7 @@ class Envelope(NamedTuple):
         prev_author: author of that record; `NOTHING` for none.
         state: of whoever the log belongs to.
         entries: the events, encoded (`kafka_persist._core.entries`); with a claim who made it, or nothing
-            (`kafka_persist._core.claimant`); empty with a delete.
+            (`kafka_persist._core.claimant`); empty with a delete, but in a log that several ids share it holds their states.
         shared: several ids share the log; the id in `state` is the log's own name.
     """
 
@@ -164,7 +164,7 @@ def decode_envelope(value: bytes | None, where: str) -> Envelope:
     ):
         refuse(where, "a field of the header is out of its range")
     persistence_id, shared, start = _read_owner(value, where)
-    entries = _entries(value[start:], kind, where)
+    entries = _entries(value[start:], kind, where, shared=shared)
     state = IdState(persistence_id, first, last, floor, published)
     return Envelope(_KINDS[kind], author, writer, epoch, prev_offset, prev_author, state, entries, shared)
 
@@ -239,14 +239,17 @@ def _read_owner(value: bytes, where: str) -> tuple[str, bool, int]:
     return name, shared, at + size
 
 
-def _entries(entries: bytes, kind: int, where: str) -> bytes:
+def _entries(entries: bytes, kind: int, where: str, *, shared: bool) -> bytes:
+    is_filled_array = b"\x80" < entries[:1] < b"\xa0"
     if kind == _EVENTS:
-        if not b"\x80" < entries[:1] < b"\xa0":
+        if not is_filled_array:
             refuse(where, "events without entries")
         return entries
     if entries == _NO_ENTRIES:
         return b""
     if kind != _CLAIM:
+        if shared and is_filled_array:  # the states of ids (`items.decode_states`)
+            return entries
         refuse(where, "a delete with entries, or bytes behind it")
     decode_claimant(entries, where)
     return entries

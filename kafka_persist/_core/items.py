@@ -11,7 +11,8 @@ An item is an array; its length says what it is:
   exist, and the sums of all highest numbers and of all floors (modulo 2^63). Whoever began to read where the log was cut
   knows by it whether everything was carried over the cut: of what it has not, it has too little, never too much.
 
-The header's numbers count items: ``last - first + 1`` of them stand in a record.
+The header's numbers count the items of records of events: ``last - first + 1`` of them stand in one. A delete record, which
+anybody may write, holds states, which are not counted.
 """
 
 from __future__ import annotations
@@ -103,6 +104,20 @@ def decode_items(record: bytes, start: int, count: int, where: str) -> list[Item
     if type(found) is not list or len(found) != count:
         refuse(where, f"the record does not hold the {count} items that its header counts")
     return [_item(each, where) for each in found]
+
+
+def decode_states(record: bytes, start: int, where: str) -> list[State]:
+    """Decode the states in a delete record, which begin at `start`.
+
+    Raises:
+        CorruptRecord: they are malformed, or something else stands there.
+    """
+    found = decode_behind(record, start, _LIMITS)
+    items = [_item(each, where) for each in found] if type(found) is list else []
+    states = [item for item in items if isinstance(item, State)]
+    if not states or len(states) < len(items):
+        refuse(where, "a delete record holds something else than states of ids")
+    return states
 
 
 def _item(fields: Any, where: str) -> Item:

@@ -19,7 +19,7 @@ from .._core.chain import Chain, Head, Verdict
 from .._core.cut import survived_cut
 from .._core.envelope import Claimant, Envelope, Kind, decode_claimant, encode_envelope
 from .._waiter import Waiter
-from ..driver import Ack, Driver, Fate, Log, OffsetGone
+from ..driver import Ack, Driver, Fate, Log, OffsetGone, Record
 from ..errors import (
     BrokerError,
     ClaimOutcomeUnknown,
@@ -132,7 +132,13 @@ class KnownLog:
             if on_counted is not None:
                 on_counted(counted)
 
-        return await catch_up(self.tools.driver, self.log, chain, stop=stop, on_counted=note)
+        return await catch_up(
+            self.tools.driver, self.log, chain, stop=stop, on_counted=note, on_skipped=self._look_at_skipped()
+        )
+
+    def _look_at_skipped(self) -> Callable[[Record, Head], None] | None:
+        """Who wants to see records that do not count; reading is slower then."""
+        return None
 
     async def _start_at_hint(self) -> None:
         """Begin at the head that a snapshot remembers; what the log still holds must follow from it."""

@@ -24,11 +24,11 @@ import trio
 from .._core.chain import Chain
 from .._core.follower import Follower
 from .._core.index import RECORD_BYTES
-from .._core.items import decode_items
 from .._journal.batch import Batch
 from .._journal.reading import Counted, judged
 from ..driver import Driver
 from ..errors import BrokerError, PersistenceError, WriterFenced
+from .contents import items_of
 from .log import Moved, SharedItem, SharedLog
 
 _log = logging.getLogger("kafka_persist.journal")
@@ -158,10 +158,7 @@ class Cleaner:
     async def _carry(self, counted: Counted) -> None:
         """Append again what is alive in a record."""
         await trio.lowlevel.checkpoint()
-        if not counted.first:
-            return  # a claim
-        where = f"{self._shared.log}@{counted.offset}"
-        for item in decode_items(counted.value, counted.start, counted.last - counted.first + 1, where):
+        for item in items_of(counted, self._shared.log):
             if self._shared.index.still_alive(item, counted.offset) is not None:
                 self._carried.append(moved := Moved(item, counted.offset))
                 self._carried_bytes += moved.size

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import attrs
 
 from .._core.entries import encode_entry, join_entries
-from .._core.items import CARRIED_EXTRA_BYTES, RUN_OVERHEAD, Run, encode_item
+from .._core.items import CARRIED_EXTRA_BYTES, Run, encode_item
 from .._journal.batch import Batch
 from ..errors import EventMappingFailed, SerializationError, UsageError, printable
 from ..limits import entries_room
@@ -46,15 +46,6 @@ class SharedEncoder:
                 self._encode(batch, index, write)
             except (SerializationError, EventMappingFailed) as error:
                 batch.results[index] = Rejection(str(error), error)
-        return batch
-
-    def deletion(self, log: SharedLog, persistence_id: str, to_sequence_nr: int) -> Batch:
-        """The call that deletes an id's events."""
-        batch = Batch(1, None, self.max_write_seconds)
-        item = SharedItem(
-            batch, log, 0, b"", 0, 0, [], RUN_OVERHEAD, persistence_id=persistence_id, delete_to=to_sequence_nr
-        )
-        batch.add(item)
         return batch
 
     def _encode(self, batch: Batch, index: int, write: AtomicWrite) -> None:

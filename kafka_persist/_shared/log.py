@@ -9,29 +9,29 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
-from uuid import UUID
 
 import attrs
 
 from .._core import chain as rule
-from .._core.chain import Chain
+from .._core.chain import Chain, Head
 from .._core.entries import join_entries
-from .._core.envelope import Envelope, encode_envelope
+from .._core.envelope import Envelope, decode_envelope, encode_envelope
 from .._core.index import Index
-from .._core.items import RUN_OVERHEAD, Marker, Run, State, decode_items, encode_item
+from .._core.items import RUN_OVERHEAD, Marker, Run, State, encode_item
 from .._core.items import Item as StoredItem
 from .._journal.batch import Item, Result
 from .._journal.idlog import IdLog, twin
 from .._journal.known import Sent, Tools
 from .._journal.reading import Counted
-from ..driver import Log
+from ..driver import Log, Record
 from ..errors import IndexUnusable, JournalTruncated, PersistenceError, WriterFenced, printable
+from .contents import states_in, take_into
 from .ladder import Ladder, Rung
 from .pending import PendingIds
+from .writers import Writers
 
 _log = logging.getLogger("kafka_persist.journal")
 
@@ -94,13 +94,12 @@ class SharedLog(IdLog):
     """
 
     __slots__ = (
-        "_claimed",
-        "_max_writers",
         "broken",
         "index",
         "ladder",
         "on_claimed",
         "on_grown",
+        "on_wish",
         "owner",
         "pending",
         "writers",
@@ -114,8 +113,7 @@ class SharedLog(IdLog):
         """Why the index cannot be used any more."""
         self.owner = b""
         """As whom this process claimed the log last."""
-        self.writers: OrderedDict[str, bytes] = OrderedDict()
-        """The ids' writers, the one that claimed longest ago first."""
+        self.writers = Writers(max_writers)
         self.pending = PendingIds()
         self.ladder = Ladder(Rung(*index.rung))
         """Where to begin to read what is not published."""
@@ -123,8 +121,8 @@ class SharedLog(IdLog):
         """Called when this process has taken the log over."""
         self.on_grown: Callable[[], None] | None = None
         """Called when a record of this process counts."""
-        self._max_writers = max_writers
-        self._claimed: set[str] = set()
+        self.on_wish: Callable[[State], None] | None = None
+        """Called when another process tried to delete events and was too slow."""
 
     @property
     def owned(self) -> bool:
@@ -169,10 +167,22 @@ class SharedLog(IdLog):
             raise
         return found
 
+    def _look_at_skipped(self) -> Callable[[Record, Head], None] | None:
+        """The owner fulfils deletions of others that its own records were faster than; else a busy log could not be deleted from."""
+        return self._skipped if self.owned and self.on_wish is not None else None
+
+    def _skipped(self, record: Record, _head: Head) -> None:
+        if self.on_wish is not None and not self.tools.is_own_key(record.key):
+            for state in states_in(decode_envelope(record.value, where := f"{self.log}@{record.offset}"), where):
+                self.on_wish(state)
+
     def advance(self, offset: int, sent: Sent) -> None:
         """See `KnownLog.advance`; the index learns what is in the record."""
         super().advance(offset, sent)
-        stored = [item.stored for item in sent.items if isinstance(item, SharedItem) and item.stored is not None]
+        stored: Sequence[StoredItem] = [
+            item.stored for item in sent.items if isinstance(item, SharedItem) and item.stored is not None
+        ]
+        stored = stored or states_in(sent.envelope, f"{self.log}@{offset}")
         self.ladder.add(Rung(self.chain.head.highest, offset))
         self._forget_rungs(self.chain.head.published)
         try:
@@ -225,28 +235,12 @@ class SharedLog(IdLog):
 
     # --- writers -------------------------------------------------------------------------------------------------
 
-    def set_writer(self, persistence_id: str, writer: bytes) -> None:
-        """Let `writer` write an id's events, and nobody else here."""
-        self.writers.pop(persistence_id, None)
-        self.writers[persistence_id] = writer
-        self._claimed.add(persistence_id)
-        if len(self.writers) > self._max_writers:
-            self._claimed.discard(self.writers.popitem(last=False)[0])
-
-    def forget_writers(self) -> None:
-        """Nobody writes here any more."""
-        self.writers.clear()
-        self._claimed.clear()
-
     def is_known_since_claim(self, persistence_id: str) -> bool:
         """Whether the index has all of an id, as a claim has just looked: true once, for the replay of a recovery, before any write.
 
         Who took the log over since then has fenced the claim's writer, which will be told so when it writes.
         """
-        if persistence_id not in self._claimed or not self.owned:
-            return False
-        self._claimed.remove(persistence_id)
-        return True
+        return self.owned and self.writers.take_just_claimed(persistence_id)
 
     def reserved_of(self, persistence_id: str) -> int:
         """The highest sequence number of an id, waiting writes included."""
@@ -262,21 +256,15 @@ class SharedLog(IdLog):
             return None
         return WriterFenced(
             f"the writer of {printable(item.persistence_id)} does not hold the id: "
-            f"{self._who_writes(item.persistence_id)}. Certainly not stored; open the entity again to go on"
+            f"{self.writers.told(item.persistence_id)}. Certainly not stored; open the entity again to go on"
         ).about(item.persistence_id, self.log.topic, self.chain.head.offset)
-
-    def _who_writes(self, persistence_id: str) -> str:
-        writer = self.writers.get(persistence_id)
-        if writer is None:
-            return f"nobody has claimed it since this process took over {self.log}"
-        return f"this process has claimed it for another writer ({UUID(bytes=writer)})"
 
     # --- writes --------------------------------------------------------------------------------------------------
 
     def accept(self, items: Sequence[SharedItem]) -> None:
         """Take writes and deletions that may be stored as things are now; they go out with what waits."""
         for item in items:
-            self._claimed.discard(item.persistence_id)
+            self.writers.has_begun(item.persistence_id)
             if item.moved is None:
                 self.pending.add(item.persistence_id, item.last)
         self.enqueue(items)
@@ -380,18 +368,3 @@ class SharedLog(IdLog):
 
 def _is_marker(item: Item) -> bool:
     return isinstance(item, SharedItem) and item.moved is not None and item.moved.item is None
-
-
-def take_into(index: Index, counted: Counted, log: Log) -> None:
-    """Have an index take a record that counts into account.
-
-    Raises:
-        StoredDataError: its items are malformed, or contradict what came before.
-    """
-    where = f"{log}@{counted.offset}"
-    if counted.envelope is not None and counted.envelope.prev_offset > index.offset:
-        index.begin_at_cut()
-    items: Sequence[StoredItem] = ()
-    if counted.first:
-        items = decode_items(counted.value, counted.start, counted.last - counted.first + 1, where)
-    index.take(counted.offset, items, where, len(counted.value) - counted.start)

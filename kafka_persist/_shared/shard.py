@@ -62,7 +62,7 @@ class Shard:
         self.log.check_index()
         if not (self.log.owned and await self._looks.shared()):
             async with self.log.turn():
-                await self._read()
+                await self.read()
 
     async def _claim(self) -> None:
         await self._prepare()
@@ -71,11 +71,12 @@ class Shard:
         async with self.log.turn():
             await claim(self.log, owner)
             self.log.owner = owner
-            self.log.forget_writers()
+            self.log.writers.clear()
         if self.log.on_claimed is not None:
             self.log.on_claimed()
 
-    async def _read(self) -> None:
+    async def read(self) -> None:
+        """Read the log to its end; call it within a turn."""
         try:
             await self.log.refresh()
         except TopicMissing:

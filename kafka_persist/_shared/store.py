@@ -38,6 +38,7 @@ from ..model import MAX_SEQUENCE_NR, AtomicWrite, Rejection, check_persistence_i
 from ..publishing import PendingReport
 from ..serialization import Serializer
 from .cleaning import Cleaner
+from .deleting import Deletions
 from .encoding import SharedEncoder
 from .log import SharedItem, SharedLog
 from .order import Call, CallOrder
@@ -47,9 +48,6 @@ from .replay import IndexReplay
 from .shard import Shard
 
 _log = logging.getLogger("kafka_persist.publishing")
-
-LOST_LOGS: Final = 20
-"""How often a deletion takes a log that another process took meanwhile."""
 
 IDS_AT_A_TIME: Final = 500
 
@@ -80,6 +78,7 @@ class SharedJournal(KafkaJournal):
             host=socket.gethostname() if config.host_name == "auto" else config.host_name,
             on_stored=self._publication.on_stored,
         )
+        self._deletions = Deletions(self._run, self._tools.spawn, config.delivery_timeout)
         self._shards: list[Shard] = []
         try:
             for partition in range(config.shared.partitions):
@@ -125,6 +124,7 @@ class SharedJournal(KafkaJournal):
             seconds=self._config.delivery_timeout,
         )
         log.on_grown = cleaner.look
+        log.on_wish = partial(self._deletions.fulfil, log)
         self._publication.add(log)
         return Shard(log, self._driver, self._tools.spawn, self._ensure_topic)
 
@@ -165,7 +165,7 @@ class SharedJournal(KafkaJournal):
                 if log.pending.last(persistence_id) or not log.owned:
                     await log.pending.wait_none(persistence_id)
                 else:
-                    log.set_writer(persistence_id, writer.bytes)
+                    log.writers.set(persistence_id, writer.bytes)
                     return log.index.table.state(persistence_id).highest
 
     async def write(self, writes: Sequence[AtomicWrite]) -> Sequence[Rejection | None]:
@@ -318,27 +318,14 @@ class SharedJournal(KafkaJournal):
         return None if state is UNKNOWN else state.floor
 
     async def delete_to(self, persistence_id: str, to_sequence_nr: int) -> None:
-        """See `Journal.delete_to`; takes over the id's log if this process does not own it."""
+        """See `Journal.delete_to`; takes nothing over."""
         self._check_open()
         shard = self._shard(persistence_id)
         log = shard.log
         epoch, there = await self._order.after_claims(
             persistence_id, lambda: (log.chain.head.epoch, log.reserved_of(persistence_id))
         )
-        for attempt in range(LOST_LOGS):
-            await shard.know()
-            if not log.owned or log.chain.head.epoch != epoch or log.fresh:  # what others wrote was there, too
-                there = log.reserved_of(persistence_id)
-            to = min(to_sequence_nr, there)  # a write that is called later is not deleted
-            if to <= log.index.table.state(persistence_id).floor:
-                return
-            await shard.own()
-            batch = self._encoder.deletion(log, persistence_id, to)
-            await self._run(batch)
-            if not isinstance(batch.results[0], WriterFenced) or attempt + 1 == LOST_LOGS:
-                batch.answer()
-                return
-            epoch = -1
+        await self._deletions.delete(shard, persistence_id, to_sequence_nr, there, epoch)
 
     # --- publishing ----------------------------------------------------------------------------------------------
 

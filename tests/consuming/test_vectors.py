@@ -83,6 +83,7 @@ def test_an_independent_decoder_reads_journal_records(node_answers):
     for name, each in wanted.items():
         assert {field: found[name][field] for field in HEADER} == {field: each[field] for field in HEADER}, name
         assert found[name]["claimant"] == each.get("claimant"), name
+        assert found[name]["items"] == each.get("items", []), name
         assert [entry[0] for entry in found[name]["entries"]] == [numbers_of(entry) for entry in each["entries"]], name
 
 

@@ -21,6 +21,7 @@ from kafka_persist._core.envelope import (
     encode_envelope,
     join_entries,
 )
+from kafka_persist._core.items import Marker, Run, State, decode_items, decode_states, encode_item
 from kafka_persist.model import PersistentRepr
 from kafka_persist.serialization import Encoded
 
@@ -51,6 +52,23 @@ def expected(vector, entry):
     )
 
 
+def item_of(fields):
+    """An item of a shared log; its length says what it is, and bytes are hexadecimal."""
+    match fields:
+        case [name, writer, first, last, entries, *carried]:
+            return Run(name, bytes.fromhex(writer), first, last, bytes.fromhex(entries), bool(carried))
+        case [_, _, _]:
+            return State(*fields)
+        case _:
+            return Marker(*fields)
+
+
+def items_in(record):
+    if record.kind is Kind.DELETE:
+        return decode_states(record.entries, 0, "t[0]@1")
+    return decode_items(record.entries, 0, record.state.last - record.state.first + 1, "t[0]@1")
+
+
 def of_each(kind):
     return pytest.mark.parametrize("vector", VECTORS[kind], ids=[vector["name"] for vector in VECTORS[kind]])
 
@@ -60,6 +78,9 @@ def test_a_stored_record_is_read(vector):
     """What any release has written is read by every later one."""
     found = decode_envelope(bytes.fromhex(vector["value"]), "t[0]@1")
     assert found._replace(entries=b"") == header(vector)
+    if "items" in vector:
+        assert items_in(found) == [item_of(fields) for fields in vector["items"]]
+        return
     events = decode_entries(found, Untyped(), "t[0]@1")
     assert events == [expected(vector, entry) for entry in vector["entries"]]
     if "claimant" in vector:
@@ -76,6 +97,7 @@ def test_a_record_is_written_like_this(vector):
         )
         for entry in vector["entries"]
     ]
+    entries = entries or [encode_item(item_of(fields)) for fields in vector.get("items", ())]
     claimant = encode_claimant(Claimant(*vector["claimant"])) if "claimant" in vector else b""
     record = header(vector)._replace(entries=join_entries(entries) if entries else claimant)
     assert encode_envelope(record).hex() == vector["value"]

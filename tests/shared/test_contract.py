@@ -22,12 +22,6 @@ class TestSharedJournal(JournalSpec):
     largest_payload = LIMIT - 4_096
     examples = 20
 
-    @pytest.mark.xfail(
-        strict=True, reason="preview: whoever deletes takes over the log, so other writers of it are fenced"
-    )
-    async def test_a_delete_elsewhere_is_clamped_to_what_is_there(self, subject):
-        await super().test_a_delete_elsewhere_is_clamped_to_what_is_there(subject)
-
     @pytest.fixture
     def open_journal(self):
         broker = SimBroker()

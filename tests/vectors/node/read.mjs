@@ -34,6 +34,7 @@ function journalRecord(value) {
   const fields = Buffer.from(header)
   const number = (at) => Number(fields.readBigInt64BE(at))
   const kind = fields[0]
+  const shared = Array.isArray(owner)
   return {
     kind,
     author: hex(fields.subarray(1, 17)),
@@ -41,11 +42,17 @@ function journalRecord(value) {
     epoch: number(33),
     prev_author: hex(fields.subarray(41, 57)),
     prev_offset: number(73),
-    shared: Array.isArray(owner),
+    shared,
     state: [String(owner), number(81), number(89), number(57), number(97)],
     claimant: kind === 0 && entries.length ? claimant(entries) : null,
-    entries: kind === 1 ? entries.map((entry) => entry.slice(0, 2).map(Number)) : [],
+    entries: kind === 1 && !shared ? entries.map((entry) => entry.slice(0, 2).map(Number)) : [],
+    items: kind !== 0 && shared ? entries.map(item) : [],
   }
+}
+
+// An item of a log that several ids share: a run, a state or a marker, by its length.
+function item(fields) {
+  return fields.map((field) => (field instanceof Uint8Array ? hex(field) : typeof field === 'string' ? field : Number(field)))
 }
 
 function claimant([host, processId, timestamp]) {
