@@ -233,7 +233,7 @@ class IdLog(KnownLog):
         while self._queue and isinstance(item := self._queue[0], Item):
             if not item.withdrawn and now > item.batch.send_by:
                 item.withdrawn = True
-                item.settle(item.batch.too_late(self.chain.persistence_id))
+                item.settle(item.batch.too_late(self._name_of(item)))
             if item.withdrawn:
                 self._dropped(item)
             else:
@@ -245,6 +245,10 @@ class IdLog(KnownLog):
                 taken.append(item)
             self._queue.popleft()
         return taken
+
+    def _name_of(self, item: Item) -> str:
+        """Whose write it is."""
+        return self.chain.persistence_id
 
     def _belong_together(self, one: Item, other: Item) -> bool:
         """Whether two writes may stand in one record."""
@@ -292,7 +296,7 @@ class IdLog(KnownLog):
             item.settle(self._unknown("there was no certain answer within delivery-timeout"))
         else:
             item.withdrawn = True
-            item.settle(item.batch.too_late(self.chain.persistence_id))
+            item.settle(item.batch.too_late(self._name_of(item)))
 
     def _finish(self, items: Sequence[Item], result: Result) -> None:
         self._busy, self._in_flight = False, 0

@@ -1,7 +1,8 @@
 """The shared layout: a fixed number of logs holds all ids, and a process owns a log while it writes to it.
 
 * `place`: which log holds which id; `contents`: what stands in a record.
-* `log`: one log with its index, and the queue in front of it: the waiting writes of all ids are the next record.
+* `indexed`: one log with its index; `log`: the queue in front of it: the waiting writes of all ids are the next record.
+* `settling`: what became of a record without an answer.
 * `pending`: an id's writes that are under way; `order`: the order of its calls while it is being claimed.
 * `writers`: who may write an id's events in the process that owns the log.
 * `shard`: who owns a log: claimed when somebody wants to write, looked at again before anybody is told what is stored.

@@ -72,16 +72,17 @@ class Deletions:
                     batch.answer()
                     return
             else:
-                await self._append(log, persistence_id, to)
+                await self._append(shard, persistence_id, to)
             await shard.know()
         raise BrokerError(
             f"{ATTEMPTS} deletions of {printable(persistence_id)} in a row lost against other writes; nothing was deleted, "
             "try again"
         ).about(persistence_id)
 
-    async def _append(self, log: SharedLog, persistence_id: str, to: int) -> None:
+    async def _append(self, shard: Shard, persistence_id: str, to: int) -> None:
         """Append a delete record to a log of which everything is known; whether it counts, the index says."""
-        async with log.turn():
+        log = shard.log
+        async with shard.exclusive():
             state = log.index.table.state(persistence_id)
             if log.owned or to <= state.floor:
                 return

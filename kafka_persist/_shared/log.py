@@ -7,8 +7,6 @@ write is accepted and again when it goes out: a claim of the id in between has r
 
 from __future__ import annotations
 
-import copy
-import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
@@ -16,24 +14,30 @@ from typing import NamedTuple
 import attrs
 
 from .._core import chain as rule
-from .._core.chain import Chain, Head
+from .._core.chain import Head, Verdict
 from .._core.entries import join_entries
 from .._core.envelope import Envelope, decode_envelope, encode_envelope
 from .._core.index import Index
 from .._core.items import RUN_OVERHEAD, Marker, Run, State, encode_item
 from .._core.items import Item as StoredItem
 from .._journal.batch import Item, Result
-from .._journal.idlog import IdLog, twin
+from .._journal.idlog import CLOSED_TOO_EARLY, twin
 from .._journal.known import Sent, Tools
-from .._journal.reading import Counted
-from ..driver import Log, Record
-from ..errors import IndexUnusable, JournalTruncated, PersistenceError, WriterFenced, printable
-from .contents import states_in, take_into
-from .ladder import Ladder, Rung
+from ..driver import Ack, Fate, Log, Record
+from ..errors import (
+    ClaimOutcomeUnknown,
+    IndexUnusable,
+    PersistenceError,
+    StoredDataError,
+    WriteOutcomeUnknown,
+    WriterFenced,
+    printable,
+)
+from .contents import states_in
+from .indexed import IndexedLog
 from .pending import PendingIds
+from .settling import decide
 from .writers import Writers
-
-_log = logging.getLogger("kafka_persist.journal")
 
 
 class Moved(NamedTuple):
@@ -82,7 +86,7 @@ class SharedItem(Item):
     number: int = 0
 
 
-class SharedLog(IdLog):
+class SharedLog(IndexedLog):
     """A log of many ids.
 
     Args:
@@ -94,11 +98,10 @@ class SharedLog(IdLog):
     """
 
     __slots__ = (
-        "broken",
-        "index",
-        "ladder",
+        "_settling",
+        "in_flight",
         "on_claimed",
-        "on_grown",
+        "on_sent",
         "on_wish",
         "owner",
         "pending",
@@ -106,21 +109,18 @@ class SharedLog(IdLog):
     )
 
     def __init__(self, name: str, log: Log, tools: Tools, index: Index, max_writers: int) -> None:
-        super().__init__(name, log, tools)
-        self.chain = Chain(name, shared=True)
-        self.index = index
-        self.broken: PersistenceError | None = None
-        """Why the index cannot be used any more."""
+        super().__init__(name, log, tools, index)
         self.owner = b""
         """As whom this process claimed the log last."""
         self.writers = Writers(max_writers)
         self.pending = PendingIds()
-        self.ladder = Ladder(Rung(*index.rung))
-        """Where to begin to read what is not published."""
         self.on_claimed: Callable[[], None] | None = None
         """Called when this process has taken the log over."""
-        self.on_grown: Callable[[], None] | None = None
-        """Called when a record of this process counts."""
+        self.on_sent: Callable[[], None] | None = None
+        """Called when a record was handed over."""
+        self.in_flight: Sent | None = None
+        """The record that has no answer, or an unclear one."""
+        self._settling = False
         self.on_wish: Callable[[State], None] | None = None
         """Called when another process tried to delete events and was too slow."""
 
@@ -131,42 +131,6 @@ class SharedLog(IdLog):
 
     # --- reading -------------------------------------------------------------------------------------------------
 
-    async def _start_at_hint(self) -> None:
-        """Begin where the index ends, if the log still has the record that it stands for."""
-        if self.index.head.offset < 0:
-            return
-        self.hint = self.index.head
-        try:
-            await super()._start_at_hint()
-        except JournalTruncated as error:
-            _log.warning(
-                "%s: the index is of another history of this log, and is built anew: %s",
-                self.log,
-                error,
-                extra={"event": "index.rebuilt"},
-            )
-            self.index.clear()
-            self.ladder = Ladder(Rung())
-
-    async def _read(self, chain: Chain, stop: int | None, on_counted: Callable[[Counted], None] | None) -> Chain:
-        def take(counted: Counted) -> None:
-            take_into(self.index, counted, self.log)
-            self.ladder.add(Rung(counted.last, counted.offset))
-            if on_counted is not None:
-                on_counted(counted)
-
-        self.check_index()
-        try:
-            found = await super()._read(chain, stop, take)
-            self.index.head = found.head
-            self._forget_rungs(found.head.published)
-            self.index.check_complete(str(self.log))
-            self.index.save()
-        except IndexUnusable as error:
-            self._give_index_up(error)
-            raise
-        return found
-
     def _look_at_skipped(self) -> Callable[[Record, Head], None] | None:
         """The owner fulfils deletions of others that its own records were faster than; else a busy log could not be deleted from."""
         return self._skipped if self.owned and self.on_wish is not None else None
@@ -176,62 +140,9 @@ class SharedLog(IdLog):
             for state in states_in(decode_envelope(record.value, where := f"{self.log}@{record.offset}"), where):
                 self.on_wish(state)
 
-    def advance(self, offset: int, sent: Sent) -> None:
-        """See `KnownLog.advance`; the index learns what is in the record."""
-        super().advance(offset, sent)
-        stored: Sequence[StoredItem] = [
-            item.stored for item in sent.items if isinstance(item, SharedItem) and item.stored is not None
-        ]
-        stored = stored or states_in(sent.envelope, f"{self.log}@{offset}")
-        self.ladder.add(Rung(self.chain.head.highest, offset))
-        self._forget_rungs(self.chain.head.published)
-        try:
-            self.index.take(offset, stored, f"{self.log}@{offset}", len(sent.envelope.entries))
-            self.index.head = self.chain.head
-            self.index.save()
-        except (
-            PersistenceError
-        ) as error:  # the record is stored, and its calls are told so: this is for those that follow
-            self._give_index_up(error)
-        if self.on_grown is not None:
-            self.on_grown()
-
-    def _forget_rungs(self, published: int) -> None:
-        self.ladder.forget_below(max(published, self.published))
-        self.index.rung = self.ladder.lowest
-
-    @property
-    def clean_below(self) -> int:
-        """Offsets below it may be cut off: they are not the head, and nothing there is still to be published."""
-        published = max(self.chain.head.published, self.published)
-        if not published and self.tools.on_stored is None:
-            return self.chain.head.offset
-        return min(self.chain.head.offset, self.ladder.below(published).offset)
-
-    def chain_behind(self, offset: int, envelope: Envelope) -> Chain:
-        """The chain behind a record that is known to count."""
-        return rule.advance(Chain(self.chain.persistence_id, shared=True), offset, envelope)
-
-    def _give_index_up(self, error: PersistenceError) -> None:
-        if self.broken is None:
-            _log.error("%s: %s", self.log, error, extra={"event": "index.failed"})
-            self.broken, self.failure = error, "its index cannot be used"
-
-    def check_index(self) -> None:
-        """Refuse to go on with an index that failed.
-
-        Raises:
-            IndexUnusable: it failed.
-        """
-        if self.broken is not None:
-            raise copy.copy(self.broken) from self.broken.__cause__
-
-    def release(self) -> None:
-        """Let go of the index; what it knows is kept if it is whole."""
-        try:
-            self.index.table.close(keep=self.broken is None and self.index.offset == self.index.head.offset)
-        except PersistenceError as error:
-            _log.warning("%s: the index is not kept: %s", self.log, error, extra={"event": "index.not-kept"})
+    def _items_of(self, sent: Sent, offset: int) -> Sequence[StoredItem]:
+        stored = [item.stored for item in sent.items if isinstance(item, SharedItem) and item.stored is not None]
+        return stored or super()._items_of(sent, offset)
 
     # --- writers -------------------------------------------------------------------------------------------------
 
@@ -259,6 +170,10 @@ class SharedLog(IdLog):
             f"{self.writers.told(item.persistence_id)}. Certainly not stored; open the entity again to go on"
         ).about(item.persistence_id, self.log.topic, self.chain.head.offset)
 
+    def _name_of(self, item: Item) -> str:
+        assert isinstance(item, SharedItem)
+        return item.persistence_id or self.chain.persistence_id
+
     # --- writes --------------------------------------------------------------------------------------------------
 
     def accept(self, items: Sequence[SharedItem]) -> None:
@@ -266,7 +181,7 @@ class SharedLog(IdLog):
         for item in items:
             self.writers.has_begun(item.persistence_id)
             if item.moved is None:
-                self.pending.add(item.persistence_id, item.last)
+                self.pending.add(item.persistence_id, item)
         self.enqueue(items)
 
     def _belong_together(self, one: Item, other: Item) -> bool:
@@ -275,7 +190,7 @@ class SharedLog(IdLog):
     def _dropped(self, item: Item) -> None:
         assert isinstance(item, SharedItem)
         if item.moved is None:
-            self.pending.done(item.persistence_id)
+            self.pending.done(item.persistence_id, item)
 
     def _send(self, items: Sequence[Item]) -> bool:
         """Submit one record; False if none of the writes may be stored (their calls then know)."""
@@ -303,7 +218,9 @@ class SharedLog(IdLog):
             item.number = number
         envelope = rule.events_envelope(self.chain, first + len(kept) - 1, entries, self._published_behind(kept))
         self._busy = True
-        sent = Sent(self.tools.new_key(), envelope, kept)
+        sent = self.in_flight = Sent(self.tools.new_key(), envelope, kept)
+        if self.on_sent is not None:
+            self.on_sent()
         self.tools.driver.submit(self.log, sent.key, encode_envelope(envelope), partial(self._on_ack, sent))
         return True
 
@@ -360,7 +277,101 @@ class SharedLog(IdLog):
         if item.stored is not None:
             item.entries = [encode_item(item.stored)]
 
+    # --- answers -------------------------------------------------------------------------------------------------
+
+    def _on_ack(self, sent: Sent, ack: Ack) -> None:
+        """See `IdLog._on_ack`; an answer to what is being settled comes too late."""
+        if sent is not self.in_flight or self._settling:
+            return
+        if (
+            ack.fate is Fate.STORED
+            and ack.offset is not None
+            and rule.verdict(self.chain, ack.offset) is Verdict.COUNTS
+        ):
+            self.advance(ack.offset, sent)
+            self._finish(sent.items, None)
+        else:
+            self.settle(sent, ack)
+
+    def settle(self, sent: Sent, ack: Ack) -> None:
+        """Find out what became of the record in flight, and go on then; calls do not wait longer than their time."""
+        if sent is self.in_flight and not self._settling:
+            self._settling = True
+            if not self.tools.spawn(self._resolve, sent, ack):
+                self._finish_unknown(sent, CLOSED_TOO_EARLY)
+
+    async def decide(self, sent: Sent, ack: Ack) -> tuple[Result, bool]:
+        """What an answer says about a record's writes (see `settling`)."""
+        return await self._decide(sent, ack)
+
+    def submit(self, envelope: Envelope, on_ack: Callable[[Ack], None]) -> None:
+        """Hand over a record without writes; what becomes of it, the next reading says."""
+        self.tools.driver.submit(self.log, self.tools.new_key(), encode_envelope(envelope), on_ack)
+
+    def refusal_of(self, sent: Sent) -> WriterFenced | None:
+        """Why a record that does not count may not go out again, if it may not."""
+        return self.refusal(sent.envelope.writer) or self._superseded(sent.envelope)
+
+    async def _resolve(self, sent: Sent, ack: Ack) -> None:
+        result: Result = None
+        unknown, again = CLOSED_TOO_EARLY, False
+        try:
+            result, again = await decide(self, sent, ack)
+            unknown = ""
+        except StoredDataError as error:
+            self.failure, unknown = "the log is damaged", ""
+            result = error.about(self.chain.persistence_id, self.log.topic, ack.offset)
+        except WriteOutcomeUnknown as error:
+            unknown = str(error)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is this log's: the others go on
+            self.failure, unknown = "the outcome of an earlier record is unknown", repr(error)
+        finally:
+            if unknown:
+                self._finish_unknown(sent, unknown)
+            elif again:
+                self._send_again(sent)
+            else:
+                self._finish(sent.items, result)
+
+    def _send_again(self, sent: Sent) -> None:
+        """Its writes are certainly not stored: those that have time left go out with what waits."""
+        for item in sent.items:
+            item.handed_over = False
+        self._busy, self.in_flight, self._settling = False, None, False
+        self._queue.extendleft(reversed(sent.items))
+        self._pump()
+
+    def give_up(self, item: Item) -> None:
+        """The time of the item's call is up; the log goes on to find out what became of its record."""
+        if item.handed_over:
+            self._settle_unknown(item, "there was no certain answer within delivery-timeout")
+        else:
+            super().give_up(item)
+
+    def _settle_unknown(self, item: Item, reason: str) -> None:
+        """Nobody can say what became of it; the others in its record are asked one by one, and other ids not at all."""
+        assert isinstance(item, SharedItem)
+        name = printable(item.persistence_id)
+        if item.run is None:
+            unknown: WriteOutcomeUnknown = ClaimOutcomeUnknown(
+                f"a deletion of events of {name} may or may not have happened ({reason}). Trying again is safe"
+            )
+        else:
+            unknown = WriteOutcomeUnknown(
+                f"a write of {name} may or may not be stored ({reason}). This writer is finished for the id: open the entity "
+                "again, which decides it"
+            )
+            self.writers.end(item.persistence_id, item.writer)
+        item.settle(unknown.about(item.persistence_id, self.log.topic))
+
+    def _finish_unknown(self, sent: Sent, reason: str) -> None:
+        for item in sent.items:
+            if not item.settled:
+                self._settle_unknown(item, reason)
+        self._finish(sent.items, WriteOutcomeUnknown(reason))
+
     def _finish(self, items: Sequence[Item], result: Result) -> None:
+        self.in_flight, self._settling = None, False
         for item in items:
             self._dropped(item)
         super()._finish(items, result)

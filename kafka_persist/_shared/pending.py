@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import attrs
 import trio
+
+
+class Waiting(Protocol):
+    """A write or a deletion; `last` is its highest number, 0 if it stores nothing."""
+
+    last: int
+    withdrawn: bool
 
 
 @attrs.define(eq=False)
@@ -11,13 +20,11 @@ class Pending:
     """What is queued or in flight for one id.
 
     Attributes:
-        count: writes and deletions.
-        last: the highest sequence number among them; 0 if there is none.
+        items: writes and deletions. Those that were withdrawn stay until the log comes across them, and use no number.
         none_left: set when all are decided.
     """
 
-    count: int = 0
-    last: int = 0
+    items: list[Waiting] = attrs.field(factory=list)
     none_left: trio.Event = attrs.field(factory=trio.Event)
 
 
@@ -30,31 +37,32 @@ class PendingIds:
     def __repr__(self) -> str:
         return f"<PendingIds {len(self._ids)}>"
 
-    def add(self, persistence_id: str, last: int) -> None:
-        """One more; `last` is its highest number, 0 if it stores nothing."""
+    def add(self, persistence_id: str, item: Waiting) -> None:
+        """One more."""
         found = self._ids.get(persistence_id)
         if found is None:
             found = self._ids[persistence_id] = Pending()
-        found.count += 1
-        found.last = max(found.last, last)
+        found.items.append(item)
 
-    def done(self, persistence_id: str) -> None:
+    def done(self, persistence_id: str, item: Waiting) -> None:
         """One of them is decided."""
         found = self._ids[persistence_id]
-        found.count -= 1
-        if not found.count:
+        found.items.remove(item)
+        if not found.items:
             del self._ids[persistence_id]
             found.none_left.set()
+
+    def has_any(self, persistence_id: str) -> bool:
+        """Whether anything is under way."""
+        found = self._ids.get(persistence_id)
+        return found is not None and not all(item.withdrawn for item in found.items)
 
     def last(self, persistence_id: str) -> int:
         """The highest number under way; 0 for none."""
         found = self._ids.get(persistence_id)
-        return 0 if found is None else found.last
+        return 0 if found is None else max((item.last for item in found.items if not item.withdrawn), default=0)
 
     async def wait_none(self, persistence_id: str) -> None:
         """Wait until nothing that was asked for before is under way."""
-        found = self._ids.get(persistence_id)
-        if found is None:
-            await trio.lowlevel.checkpoint_if_cancelled()
-        else:
+        if (found := self._ids.get(persistence_id)) is not None:
             await found.none_left.wait()

@@ -8,14 +8,15 @@ short reading for all that wait, of a record or two, most of them its own.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import trio
 
 from .._journal.changes import claim
 from .._looks import Looks
 from ..driver import Driver
-from ..errors import TopicMissing
+from ..errors import RecoveryStalled, TopicMissing
 from .log import SharedLog
 
 
@@ -27,11 +28,18 @@ class Shard:
         driver: the journal's.
         spawn: starts a task in the journal's nursery.
         prepare: sees that the topic is there.
+        seconds: how long anybody waits for the log.
     """
 
     def __init__(
-        self, log: SharedLog, driver: Driver, spawn: Callable[..., bool], prepare: Callable[[], Awaitable[None]]
+        self,
+        log: SharedLog,
+        driver: Driver,
+        spawn: Callable[..., bool],
+        prepare: Callable[[], Awaitable[None]],
+        seconds: float,
     ) -> None:
+        self._seconds = seconds
         self.log = log
         self._driver = driver
         self._prepare = prepare
@@ -61,14 +69,42 @@ class Shard:
         """Have everything in the index that was in the log when this was called; owns nothing, creates nothing."""
         self.log.check_index()
         if not (self.log.owned and await self._looks.shared()):
-            async with self.log.turn():
+            async with self.exclusive():
                 await self.read()
+
+    @asynccontextmanager
+    async def exclusive(self) -> AsyncIterator[None]:
+        """Own the log's queue for the block, as `IdLog.turn` does.
+
+        Raises:
+            RecoveryStalled: the log waits for the brokers to say what became of a record.
+        """
+        async with AsyncExitStack() as stack:
+            with trio.move_on_after(self._seconds) as scope:
+                await stack.enter_async_context(self.log.turn())
+            if scope.cancelled_caught:
+                raise undecided(self.log, self._seconds)
+            yield
+
+    async def wait_decided(self, persistence_id: str) -> None:
+        """Wait for the writes of an id that are under way.
+
+        Raises:
+            RecoveryStalled: the brokers do not say what became of one.
+        """
+        if not self.log.pending.has_any(persistence_id):
+            await trio.lowlevel.checkpoint_if_cancelled()
+            return
+        with trio.move_on_after(self._seconds) as scope:
+            await self.log.pending.wait_none(persistence_id)
+        if scope.cancelled_caught:
+            raise undecided(self.log, self._seconds).about(persistence_id)
 
     async def _claim(self) -> None:
         await self._prepare()
         self._checked = True
         owner = uuid.uuid4().bytes
-        async with self.log.turn():
+        async with self.exclusive():
             await claim(self.log, owner)
             self.log.owner = owner
             self.log.writers.clear()
@@ -94,6 +130,14 @@ class Shard:
         own = all(log.tools.is_own_key(record.key) for record in scan.records)
         if own and scan.range.start <= log.chain.position and scan.next_offset >= scan.range.end >= log.chain.position:
             return True
-        async with log.turn():
+        async with self.exclusive():
             await log.refresh()
         return log.owned
+
+
+def undecided(log: SharedLog, seconds: float) -> RecoveryStalled:
+    """What is raised while the log waits for the brokers."""
+    return RecoveryStalled(
+        f"{log.log}: the brokers have not said for {seconds:g} s (delivery-timeout) what became of a write; nothing can be "
+        "said of the log's end before that. They are slow or not there; the same call may succeed later"
+    ).about(topic=log.log.topic)

@@ -45,11 +45,15 @@ from .order import Call, CallOrder
 from .place import log_name, partition_of
 from .publication import SharedPublication
 from .replay import IndexReplay
+from .settling import Patience
 from .shard import Shard
 
 _log = logging.getLogger("kafka_persist.publishing")
 
 IDS_AT_A_TIME: Final = 500
+
+PATIENCE_SHARE: Final = 0.2
+"""The part of a call's time after which what became of a record without an answer is looked into."""
 
 
 class SharedJournal(KafkaJournal):
@@ -80,6 +84,9 @@ class SharedJournal(KafkaJournal):
         )
         self._deletions = Deletions(self._run, self._tools.spawn, config.delivery_timeout)
         self._shards: list[Shard] = []
+        self._patience = Patience(
+            lambda: [shard.log for shard in self._shards], tasks.spawn, PATIENCE_SHARE * config.delivery_timeout
+        )
         try:
             for partition in range(config.shared.partitions):
                 self._shards.append(self._make_shard(partition))
@@ -124,9 +131,10 @@ class SharedJournal(KafkaJournal):
             seconds=self._config.delivery_timeout,
         )
         log.on_grown = cleaner.look
+        log.on_sent = self._patience.watch
         log.on_wish = partial(self._deletions.fulfil, log)
         self._publication.add(log)
-        return Shard(log, self._driver, self._tools.spawn, self._ensure_topic)
+        return Shard(log, self._driver, self._tools.spawn, self._ensure_topic, self._config.delivery_timeout)
 
     def _shard(self, persistence_id: str) -> Shard:
         return self._shards[partition_of(check_persistence_id(persistence_id), len(self._shards))]
@@ -163,7 +171,7 @@ class SharedJournal(KafkaJournal):
             while True:
                 await shard.own()
                 if log.pending.last(persistence_id) or not log.owned:
-                    await log.pending.wait_none(persistence_id)
+                    await shard.wait_decided(persistence_id)
                 else:
                     log.writers.set(persistence_id, writer.bytes)
                     return log.index.table.state(persistence_id).highest
@@ -252,7 +260,7 @@ class SharedJournal(KafkaJournal):
         """The id's log, with all in its index that was stored when this, or the claim of a recovery, was called."""
         self._check_open()
         shard = self._shard(persistence_id)
-        await shard.log.pending.wait_none(persistence_id)
+        await shard.wait_decided(persistence_id)
         if recovering and shard.log.is_known_since_claim(persistence_id):
             await trio.lowlevel.checkpoint()
         else:

@@ -62,5 +62,5 @@ class Writers:
         """Who writes an id, for a writer that does not."""
         writer = self.get(persistence_id)
         if writer is None:
-            return "nobody has claimed it since this process took the log over"
+            return "nobody has claimed it since this process took the log over, or since a write of it had an unknown outcome"
         return f"this process has claimed it for another writer ({UUID(bytes=writer)})"

@@ -14,12 +14,9 @@ from kafka_persist import (
     JournalTruncated,
     StoreClosed,
     TopicSettingsRefused,
-    WriteOutcomeUnknown,
     WriterFenced,
 )
 from kafka_persist._shared.place import murmur2, partition_of
-from kafka_persist_testkit.sim import Network
-from kafka_persist_testkit.sim.network import Delivery
 
 from .worlds import Writer, open_world, replayed
 
@@ -128,36 +125,6 @@ async def test_a_rejected_or_fenced_write_of_one_id_does_not_touch_the_others(au
                 await old.write("late")
         assert (await two.write(object()))[0] is not None
         assert [await replayed(journal, pid) for pid in ("one", "two", "three")] == [["a"], ["b"], []]
-
-
-class Silent(Network):
-    """Stores records, and does not say so."""
-
-    silent = False
-
-    def delivery(self, log, value):
-        return Delivery((0.001,), None) if self.silent else Delivery()
-
-
-async def test_an_unknown_outcome_is_decided_by_the_next_claim(autojump_clock):
-    async with open_world() as world:
-        network = Silent()
-        journal = await world.journal(network)
-        one, two = await Writer(journal, "one").claim(), await Writer(journal, "two").claim()
-        await one.write("a")
-        network.silent = True
-        with pytest.raises(WriteOutcomeUnknown):
-            await one.write("b")
-        network.silent = False
-        with pytest.raises(WriterFenced):
-            await two.write("c")
-        one = await Writer(journal, "one").claim()
-        assert (one.highest, await replayed(journal, "one")) == (2, ["a", "b"])
-        await one.write("d")
-        two = await Writer(journal, "two").claim()
-        assert two.highest == 0
-        await two.write("e")
-        assert await replayed(await world.journal(), "one") == ["a", "b", "d"]
 
 
 async def test_a_replay_of_a_journal_that_was_closed_does_not_look_complete(autojump_clock):
