@@ -190,9 +190,16 @@ class IdLog(KnownLog):
             return "nobody has ever claimed the id"
         if self.holder is None or self.holder[0] != head.epoch:
             return f"another writer ({UUID(bytes=head.writer)}) took the id over, or this one never claimed it"
+        return f"the id was taken over by {self.claimant_told}"
+
+    @property
+    def claimant_told(self) -> str:
+        """Who made the last claim that was read: process, host, since when."""
+        if self.holder is None:
+            return "another process"
         claimant = self.holder[1]
         own = claimant.process_id == os.getpid() and claimant.host == self.tools.host
-        return f"the id was taken over by {'this ' if own else ''}{claimant}"
+        return f"{'this ' if own else ''}{claimant}"
 
     def _fenced(self, message: str) -> WriterFenced:
         return WriterFenced(message).about(self.chain.persistence_id, self.log.topic, self.chain.head.offset)

@@ -160,9 +160,7 @@ class SharedLog(IndexedLog):
     def item_refusal(self, item: SharedItem) -> WriterFenced | None:
         """Why a write may not be stored, if it may not."""
         if not self.owned:
-            refusal = self.refusal(self.owner)
-            assert refusal is not None
-            return refusal.about(item.persistence_id)
+            return self._not_owned(item.persistence_id)
         if item.run is None or self.writers.get(item.persistence_id) == item.writer:
             return None
         return WriterFenced(
@@ -173,6 +171,20 @@ class SharedLog(IndexedLog):
     def _name_of(self, item: Item) -> str:
         assert isinstance(item, SharedItem)
         return item.persistence_id or self.chain.persistence_id
+
+    def _not_owned(self, persistence_id: str) -> WriterFenced:
+        name, head = printable(persistence_id), self.chain.head
+        if self.failure:
+            told = f"no writer can go on in {self.log}, which holds {name}: {self.failure}. Certainly not stored; open the entity again"
+        elif self.holder is not None and self.holder[0] == head.epoch and head.writer != self.owner:
+            told = (
+                f"{self.log}, which holds {name} and other ids, was taken over by {self.claimant_told}, and writes of this process "
+                "are fenced there. Certainly not stored. Two processes that use ids of one log take it from each other: let each "
+                "log's ids be used by one process, and open the entity again only if that is this one"
+            )
+        else:
+            told = f"this process does not own {self.log}, which holds {name}. Certainly not stored; open the entity, which takes the log over"
+        return WriterFenced(told).about(persistence_id, self.log.topic, head.offset)
 
     # --- writes --------------------------------------------------------------------------------------------------
 
@@ -374,6 +386,8 @@ class SharedLog(IndexedLog):
         self.in_flight, self._settling = None, False
         for item in items:
             self._dropped(item)
+            if isinstance(result, WriterFenced) and isinstance(item, SharedItem):
+                item.settle(self._not_owned(item.persistence_id))
         super()._finish(items, result)
 
 

@@ -7,9 +7,11 @@ short reading for all that wait, of a record or two, most of them its own.
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Final
 
 import trio
 
@@ -18,6 +20,11 @@ from .._looks import Looks
 from ..driver import Driver
 from ..errors import RecoveryStalled, TopicMissing
 from .log import SharedLog
+
+_log = logging.getLogger("kafka_persist.journal")
+
+TOLD_EVERY: Final = 10.0
+"""Seconds between two lines about a log that two processes take from each other."""
 
 
 class Shard:
@@ -40,6 +47,8 @@ class Shard:
         seconds: float,
     ) -> None:
         self._seconds = seconds
+        self._taken_back = 0
+        self._quiet_until = 0.0
         self.log = log
         self._driver = driver
         self._prepare = prepare
@@ -101,6 +110,7 @@ class Shard:
             raise undecided(self.log, self._seconds).about(persistence_id)
 
     async def _claim(self) -> None:
+        self._note_contest()
         await self._prepare()
         self._checked = True
         owner = uuid.uuid4().bytes
@@ -110,6 +120,23 @@ class Shard:
             self.log.writers.clear()
         if self.log.on_claimed is not None:
             self.log.on_claimed()
+
+    def _note_contest(self) -> None:
+        """Say that the log is taken back: two processes that do so again and again get nowhere, and nobody else would tell."""
+        log = self.log
+        if not log.owner or log.failure or log.chain.head.writer == log.owner:
+            return
+        self._taken_back += 1
+        if trio.current_time() >= self._quiet_until:
+            _log.warning(
+                "%s is taken back from %s (times since the last such line: %d). Two processes use ids of this log, and each fences the "
+                "other's writers: let one process use each log's ids",
+                log.log,
+                log.claimant_told,
+                self._taken_back,
+                extra={"event": "log.contested"},
+            )
+            self._taken_back, self._quiet_until = 0, trio.current_time() + TOLD_EVERY
 
     async def read(self) -> None:
         """Read the log to its end; call it within a turn."""

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import logging
+import os
+import re
+import subprocess
+import sys
+import uuid
+from functools import partial
+from pathlib import Path
+
 import attrs
 import pytest
 import trio
 
+import kafka_persist
 from compat_suite import JournalSpec
 from compat_suite.capabilities import JOURNAL
 from kafka_persist import (
@@ -13,6 +23,7 @@ from kafka_persist import (
     EventTopicMapper,
     JournalConfig,
     Serializer,
+    WriterFenced,
     open_events,
     open_journal,
     open_persistence,
@@ -21,6 +32,8 @@ from kafka_persist._kafka.driver import open_driver
 from kafka_persist.config import EventProducerConfig, SharedConfig
 from kafka_persist.driver import Log
 from kafka_persist.publishing import EmptyEventTopicMapper
+
+from . import rival
 
 pytestmark = pytest.mark.broker
 
@@ -70,6 +83,50 @@ async def test_two_processes_on_one_log_take_turns_and_lose_nothing(kafka_server
                     await account.persist(1)
         async with one.entity("account", initial=0, evolve=add) as account:
             assert account.state == 6
+
+
+async def test_two_processes_are_told_of_each_other(kafka_server, kafka_prefix, caplog):
+    """The one that lost the log is told which process has it, since when and what to do; taking it back is not silent."""
+    caplog.set_level(logging.WARNING, "kafka_persist.journal")
+    command = [sys.executable, str(Path(rival.__file__)), kafka_server.bootstrap_servers, kafka_prefix]
+    paths = os.pathsep.join([str(Path(kafka_persist.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+    config = rival.config_of(kafka_server.bootstrap_servers, kafka_prefix, "host-a")
+    writer = uuid.uuid4()
+    with trio.fail_after(60):
+        async with (
+            open_journal(config, serializer=Serializer(), event_topic_mapper=EmptyEventTopicMapper()) as journal,
+            trio.open_nursery() as nursery,
+        ):
+            await journal.claim("mine", writer)
+            await journal.write([rival.write_of("mine", writer, 1)])
+            process = await nursery.start(
+                partial(
+                    trio.run_process,
+                    command,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    env=os.environ | {"PYTHONPATH": paths},
+                )
+            )
+            other = int(await process.stdout.receive_some())
+
+            async def rival_writes():
+                await process.stdin.send_all(b"write\n")
+                return (await process.stdout.receive_some()).decode()
+
+            assert await rival_writes() == "stored\n"
+            since = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
+            with pytest.raises(
+                WriterFenced, match=rf"'mine'.* by process {other} on host-b at {since}.* by one process"
+            ):
+                await journal.write([rival.write_of("mine", writer, 2)])
+            assert not caplog.records
+            assert await journal.claim("mine", writer) == 1
+            await journal.write([rival.write_of("mine", writer, 2)])
+            assert f"is taken back from process {other} on host-b at" in caplog.text
+            assert re.search(rf"WriterFenced .* by process {os.getpid()} on host-a at {since}", await rival_writes())
+            assert [await journal.highest_sequence_nr(pid) for pid in ("mine", rival.ID)] == [2, 1]
+            await process.stdin.aclose()
 
 
 async def test_space_comes_back(kafka_server, kafka_prefix):

@@ -298,3 +298,21 @@ async def test_all_ids_are_listed(autojump_clock):
         async with reader.persistence_ids() as ids:
             found = [name async for name in ids]
         assert (len(found), set(found)) == (len(names), names)
+
+
+async def test_a_log_that_two_processes_take_from_each_other_is_told_of_but_not_all_the_time(autojump_clock, caplog):
+    """Each hand-over is counted; a line comes every ten seconds at most, and none at a single one to another process."""
+    caplog.set_level(logging.WARNING, "kafka_persist.journal")
+    async with open_world() as world:
+        journals = [await world.journal(), await world.journal()]
+        for journal in journals:
+            await Writer(journal, "one").claim()
+        assert not caplog.records
+        for _ in range(50):
+            for journal in journals:
+                await Writer(journal, "one").claim()
+        assert len(caplog.records) == 2
+        await trio.sleep(11)
+        await Writer(journals[0], "one").claim()
+    assert [record.event for record in caplog.records] == ["log.contested"] * 3
+    assert "(times since the last such line: 50)" in caplog.records[-1].getMessage()
