@@ -9,16 +9,23 @@ from __future__ import annotations
 import uuid
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, Final
 
 import attrs
 import trio
 
 from kafka_persist._core.cbor import Limits, decode, encode
+from kafka_persist._core.chain import Chain, events_envelope
+from kafka_persist._core.entries import join_entries
 from kafka_persist._core.envelope import Envelope, decode_envelope, encode_envelope
 from kafka_persist._core.envelope import Kind as RecordKind
+from kafka_persist._core.index import Index, MemoryTable
+from kafka_persist._core.items import Marker, Run, decode_items, encode_item
 from kafka_persist._core.snapshot_format import Kind, digest_of, parse_key
+from kafka_persist._journal.reading import catch_up
 from kafka_persist._kafka.driver import open_driver
+from kafka_persist._shared.contents import take_into
 from kafka_persist._shared.place import partition_of
 from kafka_persist.config import JournalConfig, SnapshotStoreConfig, StoreConfig
 from kafka_persist.driver import Ack, Driver, Fate, Log, Record
@@ -67,7 +74,7 @@ class KafkaBackdoor(Backdoor):
 
     async def corrupt_snapshot(self, persistence_id: str, sequence_nr: int) -> None:
         """Replace a snapshot's commit by bytes that are none."""
-        log = _snapshot_log(self._snapshots, persistence_id)
+        log = log_of(self._snapshots, persistence_id)
         digest = digest_of(persistence_id)
         async with _open_log(self._snapshots, log) as (driver, records, _):
             (key,) = {record.key for record in records if _is_commit(record, digest, sequence_nr)}
@@ -75,13 +82,16 @@ class KafkaBackdoor(Backdoor):
             await _append(driver, log, key, b"\xff\x00")
 
     async def _change(self, persistence_id: str, sequence_nr: int, fields: Mapping[int, object]) -> None:
-        log = Log(self._journal.topic_name(persistence_id))
+        log = log_of(self._journal, persistence_id)
+        damaged = partial(_damaged, persistence_id=persistence_id, sequence_nr=sequence_nr, fields=fields)
         async with _open_log(self._journal, log) as (driver, records, end):
             shift = end - records[0].offset
             for record in records:
                 assert record.value is not None
-                value = _moved(decode_envelope(record.value, str(log)), shift, sequence_nr, fields)
+                value = encode_envelope(_moved(damaged(decode_envelope(record.value, str(log))), shift))
                 await _append(driver, log, uuid.uuid4().bytes, value)
+            if self._journal.layout == "shared":
+                await _append(driver, log, uuid.uuid4().bytes, await _marker(driver, log, records[-1], shift))
             await driver.delete_before(log, end)
 
 
@@ -107,21 +117,51 @@ async def _append(driver: Driver, log: Log, key: bytes, value: bytes | None) -> 
     assert reports[0].fate is Fate.STORED
 
 
-def _moved(envelope: Envelope, shift: int, sequence_nr: int, fields: Mapping[int, object]) -> bytes:
-    """Return a record as it would be further behind, with one event of it changed."""
-    prev_offset = envelope.prev_offset + shift if envelope.prev_offset >= 0 else -1
-    entries = envelope.entries
-    if envelope.kind is RecordKind.EVENTS:
-        events: Any = decode(entries, LIMITS)
-        entries = encode([_changed(entry, sequence_nr, fields) for entry in events])
-    return encode_envelope(envelope._replace(prev_offset=prev_offset, entries=entries))
+async def _marker(driver: Driver, log: Log, last: Record, shift: int) -> bytes:
+    """Return the record behind a shared log that was moved: it says that everything was."""
+    envelope = decode_envelope(last.value, str(log))
+    chain, index = Chain(envelope.state.persistence_id, shared=True), Index(MemoryTable())
+    chain = await catch_up(
+        driver, log, chain, stop=last.offset + 1, on_counted=lambda counted: take_into(index, counted, log)
+    )
+    moved = attrs.evolve(chain, head=attrs.evolve(chain.head, offset=chain.head.offset + shift))
+    entries = join_entries([encode_item(Marker(*index.counts))])
+    return encode_envelope(events_envelope(moved, chain.head.highest + 1, entries))
+
+
+def _moved(envelope: Envelope, shift: int) -> Envelope:
+    """Return a record as it would be further behind."""
+    return envelope._replace(prev_offset=envelope.prev_offset + shift if envelope.prev_offset >= 0 else -1)
+
+
+def _damaged(envelope: Envelope, persistence_id: str, sequence_nr: int, fields: Mapping[int, object]) -> Envelope:
+    """Return a record with one event of it changed, if it holds that one."""
+    if envelope.kind is not RecordKind.EVENTS:
+        return envelope
+    change = partial(_changed_events, sequence_nr=sequence_nr, fields=fields)
+    if not envelope.shared:
+        return envelope._replace(entries=change(envelope.entries))
+    items = decode_items(envelope.entries, 0, envelope.state.last - envelope.state.first + 1, "here")
+    changed = [
+        item._replace(entries=change(item.entries))
+        if isinstance(item, Run) and item.persistence_id == persistence_id
+        else item
+        for item in items
+    ]
+    return envelope._replace(entries=join_entries([encode_item(item) for item in changed]))
+
+
+def _changed_events(entries: bytes, sequence_nr: int, fields: Mapping[int, object]) -> bytes:
+    events: Any = decode(entries, LIMITS)
+    return encode([_changed(entry, sequence_nr, fields) for entry in events])
 
 
 def _changed(entry: Sequence[Any], sequence_nr: int, fields: Mapping[int, object]) -> Sequence[Any]:
     return [fields.get(place, old) for place, old in enumerate(entry)] if entry[NUMBER] == sequence_nr else entry
 
 
-def _snapshot_log(config: SnapshotStoreConfig, persistence_id: str) -> Log:
+def log_of(config: JournalConfig | SnapshotStoreConfig, persistence_id: str) -> Log:
+    """Return the log that holds an id's events, or its snapshots."""
     if config.layout == "shared":
         return Log(config.shared_topic, partition_of(persistence_id, config.shared.partitions))
     return Log(config.topic_name(persistence_id))

@@ -20,6 +20,7 @@ from kafka_persist.snapshots import open_snapshot_store_on
 from kafka_persist_testkit.sim import FaultyDriver, open_faulty_driver
 
 from .adapters import Faults
+from .kafka_backdoor import log_of
 
 PATIENCE: Final = 0.5
 """Seconds after which a record without an answer counts as unknown."""
@@ -28,9 +29,11 @@ PATIENCE: Final = 0.5
 class KafkaFaults(Faults):
     """Opens Kafka stores on one connection that fails on command; each store stands for a process."""
 
-    delivery_time = PATIENCE
+    delivery_time: float = PATIENCE
 
     def __init__(self, driver: FaultyDriver, journal: JournalConfig, snapshots: SnapshotStoreConfig) -> None:
+        if journal.layout == "shared":  # what became of a record is looked into until the call's time is up
+            self.delivery_time = journal.delivery_timeout
         self.driver = driver
         self._journal = journal
         self._snapshots = snapshots
@@ -73,10 +76,10 @@ class KafkaFaults(Faults):
 
     async def hold(self, persistence_id: str | None = None) -> None:
         """Keep the requests for an id's topics, or all, waiting."""
-        topics = (
-            [] if persistence_id is None else [c.topic_name(persistence_id) for c in (self._journal, self._snapshots)]
-        )
-        self.driver.hold(*topics)
+        if persistence_id is None:
+            self.driver.hold()
+        else:
+            self.driver.hold(*[str(log_of(config, persistence_id)) for config in (self._journal, self._snapshots)])
 
     async def release(self) -> None:
         """Answer what waits."""
@@ -90,6 +93,7 @@ async def open_kafka_faults(journal: JournalConfig, snapshots: SnapshotStoreConf
     Raises:
         ConnectError: no broker answered.
     """
-    journal, snapshots = (attrs.evolve(config, delivery_timeout=10.0) for config in (journal, snapshots))  # type: ignore[assignment]
+    journal = attrs.evolve(journal, delivery_timeout=4.0 if journal.layout == "shared" else 10.0)
+    snapshots = attrs.evolve(snapshots, delivery_timeout=10.0)
     async with open_driver(journal) as real, open_faulty_driver(real, patience=PATIENCE) as driver:
         yield KafkaFaults(driver, journal, snapshots)

@@ -85,7 +85,7 @@ class FaultyDriver(Driver):
         self.up = True
 
     def hold(self, *topics: str) -> None:
-        """Answer nothing about these topics (none given: about any) until `release`."""
+        """Answer nothing about these topics, or single logs ("topic[3]"), until `release`; none given: about any."""
         for name in topics or (None,):
             self._holds.setdefault(name, trio.Event())
 
@@ -107,7 +107,7 @@ class FaultyDriver(Driver):
                 await hold.wait()
             if not hold.is_set():
                 raise RecoveryStalled(
-                    f"no answer about {', '.join(topics)} within {self.patience:g} s, as was asked for"
+                    f"no answer about {topics[-1] if topics else 'topics'} within {self.patience:g} s, as was asked for"
                 )
         if not self.up:
             await trio.lowlevel.checkpoint()
@@ -122,7 +122,7 @@ class FaultyDriver(Driver):
 
     def submit(self, log: Log, key: bytes, value: bytes | None, on_ack: Callable[[Ack], None]) -> None:
         """See `Driver.submit`."""
-        record, hold = _Waiting(log, key, value), self._hold_of(log.topic)
+        record, hold = _Waiting(log, key, value), self._hold_of(log.topic, str(log))
         if hold is not None and self._tasks.spawn(self._submit_later, hold, record, on_ack):
             return
         if hold is not None or self._delay_next or not self.up:
@@ -148,7 +148,7 @@ class FaultyDriver(Driver):
 
     async def scan(self, log: Log, start: int | None, stop: int | None) -> Scan:
         """See `Driver.scan`."""
-        await self._reach(log.topic)
+        await self._reach(log.topic, str(log))
         return await self.inner.scan(log, start, stop)
 
     @asynccontextmanager
@@ -164,7 +164,7 @@ class FaultyDriver(Driver):
 
     async def delete_before(self, log: Log, offset: int) -> None:
         """See `Driver.delete_before`."""
-        await self._reach(log.topic)
+        await self._reach(log.topic, str(log))
         await self.inner.delete_before(log, offset)
 
     async def ensure_topics(self, specs: Iterable[TopicSpec]) -> None:
@@ -197,7 +197,7 @@ class _FaultyReader(LogReader):
 
     async def read(self, stop: int) -> Sequence[Record]:
         """See `LogReader.read`."""
-        await self._driver._reach(self._log.topic)  # noqa: SLF001 - one object in two parts
+        await self._driver._reach(self._log.topic, str(self._log))  # noqa: SLF001 - one object in two parts
         return await self._inner.read(stop)
 
 

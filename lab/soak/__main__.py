@@ -25,12 +25,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--minutes", type=float, default=30.0, help="how long faults are caused (default: 30)")
     parser.add_argument("--brokers", type=int, choices=(1, 3), default=1, help="one broker (default), or three")
+    parser.add_argument(
+        "--layout",
+        choices=("topic-per-id", "shared"),
+        default="topic-per-id",
+        help="of the journals (default: topic-per-id)",
+    )
     parser.add_argument("--seed", type=int, help="the seed of every random choice (default: a new one, printed)")
     parser.add_argument(
         "--dir", type=Path, metavar="DIR", help="where to write histories and verdict (default: a new one)"
     )
     arguments = parser.parse_args(argv)
-    return soak(arguments.minutes, arguments.brokers, arguments.seed, arguments.dir)
+    return soak(arguments.minutes, arguments.brokers, arguments.seed, arguments.layout, arguments.dir)
 
 
 if __name__ == "__main__":

@@ -65,6 +65,10 @@ class CrashingDriver(Driver):
         """See `Driver.ensure_topics`."""
         await self._inner.ensure_topics(specs)
 
+    async def partition_count(self, topic: str) -> int:
+        """See `Driver.partition_count`."""
+        return await self._inner.partition_count(topic)
+
     async def topic_names(self) -> Sequence[str]:
         """See `Driver.topic_names`."""
         return await self._inner.topic_names()

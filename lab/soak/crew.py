@@ -14,11 +14,12 @@ from typing import Final
 
 import attrs
 
+from kafka_persist.config import Layout
 from kafka_persist_testkit.server import TestServer
 
 from .crash import POINTS
 from .orders import Orders
-from .plan import IDS, PROJECTOR, SERVICES, WRITERS
+from .plan import IDS, LOGS_OF, PROJECTOR, SERVICES, WRITERS, in_logs
 
 GRACE: Final = 60.0
 
@@ -54,10 +55,12 @@ class Crew:
         server: The brokers.
         directory: Where the histories go.
         seed: Where chances come from.
+        layout: Of the journals.
     """
 
-    def __init__(self, server: TestServer, directory: Path, seed: int) -> None:
+    def __init__(self, server: TestServer, directory: Path, seed: int, layout: Layout) -> None:
         self._server = server
+        self.layout: Layout = layout
         self.directory = directory
         self._random = random.Random(seed)  # noqa: S311 - chances, not secrets
         self._count = 0
@@ -70,7 +73,7 @@ class Crew:
         return [pid for place in WRITERS for pid in self._ids_of(place)]
 
     def _ids_of(self, place: str) -> list[str]:
-        return [f"soak-{place}-{number}" for number in range(IDS)]
+        return [in_logs(f"soak-{place}-{number}", LOGS_OF[place]) for number in range(IDS)]
 
     def start_member(self, place: str, *, crash: bool = False) -> Member:
         """Start the process of one of `WRITERS`, `SERVICES` or the `PROJECTOR`, or its replacement."""
@@ -116,6 +119,8 @@ class Crew:
             faulty=faulty,
             crash=crash,
             pause=pause,
+            layout=self.layout,
+            index=str(self.directory / f"index-{name}") if name in LOGS_OF else "",
         )
         Path(orders.history).touch()
         argv = [sys.executable, "-m", f"lab.soak.{module}", orders.to_argument(), *words]

@@ -49,7 +49,7 @@ class Faults:
 
     def __attrs_post_init__(self) -> None:
         self._random = random.Random(self.seed)  # noqa: S311 - chances, not secrets
-        self._victims = row_of(Victims(self.server, self.seed))
+        self._victims = row_of(Victims(self.server, self.seed, self.crew.layout))
 
     def make(self, row: str) -> str:
         """Make and heal one fault; what was done.

@@ -10,9 +10,9 @@ from typing import Any, Final
 import attrs
 
 from kafka_persist import Config, JournalConfig, SnapshotStoreConfig, TopicsConfig, ZookeeperConfig
-from kafka_persist.config import EventProducerConfig
+from kafka_persist.config import EventProducerConfig, Layout, SharedConfig, SharedSnapshotsConfig
 
-from .plan import CONNECT_TIMEOUT, DELIVERY_TIMEOUT, STALL_TIMEOUT
+from .plan import CONNECT_TIMEOUT, DELIVERY_TIMEOUT, LOGS, STALL_TIMEOUT
 
 EMPTY_MAPPER: Final = "kafka_persist.publishing:EmptyEventTopicMapper"
 """The journal alone is under test: nothing is published."""
@@ -39,6 +39,8 @@ class Orders:
         crash: where to die, and in which append; None: nowhere.
         replication: copies of each partition.
         zookeeper: where to ask for the brokers; "" uses `servers`.
+        layout: of the journal and the snapshot store.
+        index: where the shared layout's indexes are; "" for memory.
     """
 
     servers: str
@@ -51,6 +53,8 @@ class Orders:
     crash: tuple[str, int] | None = None
     replication: int = 1
     zookeeper: str = ""
+    layout: Layout = "topic-per-id"
+    index: str = ""
 
     @property
     def directory(self) -> Path:
@@ -67,10 +71,24 @@ class Orders:
         return cls(**json.loads(text))
 
 
-def journal_config(servers: str, replication: int = 1) -> JournalConfig:
+def writer_config(orders: Orders) -> JournalConfig:
     """The configuration of the writers, who bring their own entities and publish nothing."""
     return JournalConfig(
+        bootstrap_servers=orders.servers,
+        layout=orders.layout,
+        shared=SharedConfig(partitions=LOGS, directory=orders.index),
+        event_producer=EventProducerConfig(topic_mapper_class=EMPTY_MAPPER),
+        **_common(orders.replication),
+    )
+
+
+def victim_config(servers: str, replication: int, layout: Layout, pid: str) -> JournalConfig:
+    """The configuration of a journal for one id, which is damaged."""
+    return JournalConfig(
         bootstrap_servers=servers,
+        layout=layout,
+        prefix=f"{pid}-" if layout == "shared" else "",
+        shared=SharedConfig(partitions=1),
         event_producer=EventProducerConfig(topic_mapper_class=EMPTY_MAPPER),
         **_common(replication),
     )
@@ -84,8 +102,19 @@ def service_config(orders: Orders) -> Config:
     else:
         common["bootstrap_servers"] = orders.servers
     return Config(
-        journal=JournalConfig(prefix=PREFIX, event_producer=EventProducerConfig(partitions=4), **common),
-        snapshot_store=SnapshotStoreConfig(prefix=f"snapshot-{PREFIX}", **common),
+        journal=JournalConfig(
+            prefix=PREFIX,
+            layout=orders.layout,
+            shared=SharedConfig(partitions=LOGS, directory=orders.index),
+            event_producer=EventProducerConfig(partitions=4),
+            **common,
+        ),
+        snapshot_store=SnapshotStoreConfig(
+            prefix=f"snapshot-{PREFIX}",
+            layout=orders.layout,
+            shared=SharedSnapshotsConfig(partitions=LOGS, directory=orders.index),
+            **common,
+        ),
     )
 
 

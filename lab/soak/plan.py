@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from typing import Final
 
 import attrs
+
+from kafka_persist._shared.place import partition_of
 
 
 @attrs.frozen
@@ -75,6 +79,22 @@ SERVICES: Final = ("s0", "s1")
 
 PROJECTOR: Final = "read-model"
 """The process that keeps a read model of what the services publish."""
+
+LOGS: Final = 8
+"""Logs of a journal whose layout is shared."""
+
+LOGS_OF: Final = {"w0": (0, 1, 2), "w1": (3, 4, 5), "w2": (6, 7), "s0": (1, 2, 3), "s1": (4, 5, 6, 7)}
+"""In which of them the ids of a process are, whatever the layout: so each has logs of its own."""
+
+CONTESTED: Final = (0,)
+"""In which of them the ids are that all services share."""
+
+
+def in_logs(name: str, logs: Sequence[int]) -> str:
+    """An id made of `name`, in one of these logs."""
+    names = itertools.chain([name], (f"{name}.{number}" for number in itertools.count()))
+    return next(pid for pid in names if partition_of(pid, LOGS) in logs)
+
 
 DELIVERY_TIMEOUT: Final = 6.0
 STALL_TIMEOUT: Final = 10.0

@@ -25,7 +25,7 @@ def report(result: dict[str, Any]) -> str:
     work = [_line(result["calls"], op, what) for op, what in WORK.items()]
     wrong = [f"  {each['invariant']} {each['pid']}: {each['text']}" for each in result["first broken"][:8]]
     verdict = (
-        f"seed {result['seed']}, {result['brokers']} broker{'s' * (result['brokers'] > 1)}, {result['minutes']:g} minutes: "
+        f"seed {result['seed']}, {result['brokers']} broker{'s' * (result['brokers'] > 1)}, {result['layout']}, {result['minutes']:g} minutes: "
         f"{result['events stored']:,} events acknowledged, {result['faults']} faults: "
         f"{'CLEAN' if result['clean'] else 'NOT CLEAN'}"
     )

@@ -22,17 +22,17 @@ from kafka_persist.errors import BrokerError, PersistenceError, WriteOutcomeUnkn
 
 from ..history import History
 from .orders import Orders, service_config
-from .plan import CLOSE_TIMEOUT, LOOK_TIMEOUT, PERSIST_TIMEOUT
+from .plan import CLOSE_TIMEOUT, CONTESTED, LOGS_OF, LOOK_TIMEOUT, PERSIST_TIMEOUT, in_logs
 from .process import beat, die_with_parent, until_told
 from .stacks import write_on_signals
 from .tally import EMPTY, Put, Tally, evolve, next_events, serializer
 
 Account: TypeAlias = Entity[Tally, Put]
 
-FOLLOWED: Final = tuple(f"kept-{number}" for number in range(6))
+FOLLOWED: Final = tuple(in_logs(f"kept-{number}", CONTESTED) for number in range(6))
 """Ids that all services share and views follow: no event of theirs is deleted."""
 
-CUT: Final = tuple(f"cut-{number}" for number in range(10))
+CUT: Final = tuple(in_logs(f"cut-{number}", CONTESTED) for number in range(10))
 """Ids that all services share, whose events are deleted behind the snapshots."""
 
 VISITORS: Final = 10
@@ -95,7 +95,8 @@ class Service:
         free = [pid for pid in known if pid not in self._open]
         if free:
             return self._random.choice(free)
-        self._own.append(f"{self._orders.process}-{len(self._own)}")
+        process = self._orders.process
+        self._own.append(in_logs(f"{process}-{len(self._own)}", LOGS_OF[process.split(".")[0]]))
         return self._own[-1]
 
     async def _visit(self, pid: str) -> None:

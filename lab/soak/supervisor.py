@@ -16,6 +16,7 @@ from typing import Any, Final, TextIO
 
 import attrs
 
+from kafka_persist.config import Layout
 from kafka_persist_testkit.server import TestServer
 from kafka_persist_testkit.settings import TestServerSettings
 
@@ -54,6 +55,7 @@ class Soak:
         minutes: how long faults are made.
         brokers: how many there are: one or three.
         seed: where all chances come from.
+        layout: of the journals and snapshot stores.
         directory: histories, logs, `faults.jsonl`, `verdict.json`.
         fired: how often each row was made.
         impossible: rows that cannot be made here, and why.
@@ -63,6 +65,7 @@ class Soak:
     minutes: float
     brokers: int
     seed: int
+    layout: Layout
     directory: Path
     fired: Counter[str] = attrs.field(factory=Counter)
     impossible: dict[str, str] = attrs.field(factory=dict)
@@ -73,7 +76,7 @@ class Soak:
         """Run it; the verdict."""
         started = time.monotonic()
         with small_disk() as disk, self._server(disk) as server:
-            crew = Crew(server, self.directory, self.seed)
+            crew = Crew(server, self.directory, self.seed, self.layout)
             faults = Faults(server, crew, disk, self.seed)
             try:
                 self._work(crew, faults)
@@ -182,6 +185,7 @@ class Soak:
             "seed": self.seed,
             "minutes": self.minutes,
             "brokers": self.brokers,
+            "layout": self.layout,
             "seconds": round(seconds),
             "clean": verdict.clean and not self.missed and not self.errors and not verdict.damaged,
             "events stored": verdict.totals["events stored"],
@@ -218,13 +222,13 @@ def note(log: TextIO, **fields: Any) -> None:
     log.flush()
 
 
-def main(minutes: float, brokers: int, seed: int | None, directory: Path | None) -> int:
+def main(minutes: float, brokers: int, seed: int | None, layout: Layout, directory: Path | None) -> int:
     """Run a soak and print its verdict; the exit code."""
     seed = random.SystemRandom().randrange(1 << 30) if seed is None else seed
     directory = directory or Path(tempfile.mkdtemp(prefix="kafka-persist-soak-"))
     directory.mkdir(parents=True, exist_ok=True)
     sys.stdout.write(f"seed {seed}, histories in {directory}\n")
     sys.stdout.flush()
-    result = Soak(minutes, brokers, seed, directory).run()
+    result = Soak(minutes, brokers, seed, layout, directory).run()
     sys.stdout.write(report(result))
     return 0 if result["clean"] else 1

@@ -10,7 +10,8 @@ from typing import Final
 
 import trio
 
-from kafka_persist import AtomicWrite, PersistentRepr
+from kafka_persist import AtomicWrite, JournalConfig, PersistentRepr
+from kafka_persist.config import Layout
 from kafka_persist.errors import (
     BrokerError,
     CorruptRecord,
@@ -26,7 +27,7 @@ from kafka_persist.errors import (
 from kafka_persist.journal import KafkaJournal, open_journal
 from kafka_persist_testkit.server import TestServer
 
-from .orders import journal_config
+from .orders import victim_config
 from .raw import Stranger
 
 EVENTS: Final = 12
@@ -41,8 +42,9 @@ class Missed(Exception):  # noqa: N818 - a result, not a failure of the soak
 class Victims:
     """Makes, damages and reads victims, one per call."""
 
-    def __init__(self, server: TestServer, seed: int) -> None:
+    def __init__(self, server: TestServer, seed: int, layout: Layout) -> None:
         self._server = server
+        self._layout: Layout = layout
         self._stranger = Stranger(server.bootstrap_servers)
         self._copies = min(3, len(server.brokers))
         self._random = random.Random(seed)  # noqa: S311 - chances, not secrets
@@ -51,7 +53,7 @@ class Victims:
     def head_deleted(self) -> str:
         """Row 17: a stranger deletes the first records."""
         pid = self._written()
-        self._stranger.delete_records(pid, 4)
+        self._stranger.delete_records(self._topic(pid), 4)
         return self._reported(pid, JournalHeadLost)
 
     def recreated(self) -> str:
@@ -60,9 +62,9 @@ class Victims:
 
     async def _recreated(self) -> str:
         pid, writer = self._name(), uuid.uuid4()
-        async with open_journal(journal_config(self._server.bootstrap_servers, self._copies)) as journal:
+        async with open_journal(self._config(pid)) as journal:
             await _write(journal, pid, writer, EVENTS)
-            await trio.to_thread.run_sync(self._stranger.recreate, pid)
+            await trio.to_thread.run_sync(self._stranger.recreate, self._topic(pid))
             try:
                 await journal.write([_batch(pid, writer, EVENTS + 1)])
             except (JournalTruncated, WriteError) as error:
@@ -72,7 +74,7 @@ class Victims:
     def transaction(self) -> str:
         """Row 54: somebody's transaction stays open on the topic: reading must not end before it."""
         pid = self._written()
-        producer = self._stranger.open_transaction(pid)
+        producer = self._stranger.open_transaction(self._topic(pid))
         try:
             return self._reported(pid, CorruptRecord, ForeignEvent, RecoveryStalled)
         finally:
@@ -97,7 +99,7 @@ class Victims:
 
     async def _tail_damaged(self) -> str:
         pid, writer = self._name(), uuid.uuid4()
-        async with open_journal(journal_config(self._server.bootstrap_servers, self._copies)) as journal:
+        async with open_journal(self._config(pid)) as journal:
             await _write(journal, pid, writer, EVENTS)
             await trio.to_thread.run_sync(self._crash_and_damage, pid)
             try:
@@ -121,13 +123,19 @@ class Victims:
         self._count += 1
         return f"victim-{self._count}-{self._random.randrange(1 << 32):08x}"
 
+    def _config(self, pid: str) -> JournalConfig:
+        return victim_config(self._server.bootstrap_servers, self._copies, self._layout, pid)
+
+    def _topic(self, pid: str) -> str:
+        return self._config(pid).shared_topic if self._layout == "shared" else pid
+
     def _written(self) -> str:
         pid = self._name()
         trio.run(self._write_all, pid)
         return pid
 
     async def _write_all(self, pid: str) -> None:
-        async with open_journal(journal_config(self._server.bootstrap_servers, self._copies)) as journal:
+        async with open_journal(self._config(pid)) as journal:
             await _write(journal, pid, uuid.uuid4(), EVENTS)
 
     def _reported(self, pid: str, *errors: type[PersistenceError]) -> str:
@@ -135,7 +143,7 @@ class Victims:
         return trio.run(self._read_all, pid, errors)
 
     async def _read_all(self, pid: str, errors: tuple[type[PersistenceError], ...]) -> str:
-        async with open_journal(journal_config(self._server.bootstrap_servers, self._copies)) as journal:
+        async with open_journal(self._config(pid)) as journal:
             try:
                 async with journal.replay(pid) as events:
                     found = [event.sequence_nr async for event in events]
@@ -145,7 +153,7 @@ class Victims:
 
     def _flip(self, pid: str, *, tail: bool) -> None:
         """Change a byte in the value of one record: of the last one, or of one in the middle."""
-        (segment,) = sorted(self._log_dir().glob(f"{pid}-0/*.log"))
+        (segment,) = sorted(self._log_dir().glob(f"{self._topic(pid)}-0/*.log"))
         data = bytearray(segment.read_bytes())
         where = data.rindex(b"victim-payload") if tail else data.index(b"victim-payload", len(data) // 2)
         data[where] ^= 0x01

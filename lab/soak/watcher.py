@@ -14,7 +14,7 @@ from kafka_persist.errors import PersistenceError
 from kafka_persist.journal import open_journal
 
 from ..history import History
-from .orders import Orders, journal_config
+from .orders import Orders, writer_config
 from .plan import LOOK_TIMEOUT
 from .process import die_with_parent, until_told
 from .worker import read
@@ -52,7 +52,7 @@ async def replay_all(journal: Journal, history: History, orders: Orders) -> None
 async def run(orders: Orders, *, last: bool) -> None:
     """Watch until SIGTERM, or (`last`) replay everything once."""
     history = History(Path(orders.history), orders.process)
-    async with open_journal(journal_config(orders.servers, orders.replication)) as journal:
+    async with open_journal(writer_config(orders)) as journal:
         if last:
             await replay_all(journal, history, orders)
             return

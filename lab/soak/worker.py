@@ -24,7 +24,7 @@ from kafka_persist_testkit.sim.buggify import BuggifyDriver, Site, open_buggify
 
 from ..history import History, digest
 from .crash import CrashingDriver
-from .orders import Orders, journal_config
+from .orders import Orders, writer_config
 from .plan import CALL_TIMEOUT, LOOK_TIMEOUT
 from .process import beat, die_with_parent, until_told
 from .stacks import write_on_signals
@@ -132,7 +132,7 @@ async def connected(stack: AsyncExitStack, config: JournalConfig) -> Driver:
 async def open_worker_driver(orders: Orders) -> AsyncIterator[Driver]:
     """The real driver, failing or dying as ordered."""
     async with AsyncExitStack() as stack:
-        driver: Driver = await connected(stack, journal_config(orders.servers, orders.replication))
+        driver: Driver = await connected(stack, writer_config(orders))
         if orders.faulty:
             driver = await stack.enter_async_context(
                 open_buggify(driver, orders.seed, sites=SITES, on=1.0, fires=0.004)
@@ -161,7 +161,7 @@ async def work(orders: Orders) -> None:
     write_on_signals()
     if orders.faulty:
         history.line(op="faulty")
-    config = journal_config(orders.servers, orders.replication)
+    config = writer_config(orders)
     async with open_worker_driver(orders) as driver, open_journal_on(driver, config) as journal:
         also = [note_fired(history, driver)] if isinstance(driver, BuggifyDriver) else []
         entities = [Entity(journal, history, pid, orders).run for pid in orders.ids]

@@ -1,4 +1,4 @@
-"""The shared layout on a real broker: entities, restarts with an index, and (marker `kraft`) the contract suite."""
+"""The shared layout on a real broker: entities, two processes, restarts with an index. (The contract suite: `tests/compat`.)"""
 
 from __future__ import annotations
 
@@ -16,8 +16,6 @@ import pytest
 import trio
 
 import kafka_persist
-from compat_suite import JournalSpec
-from compat_suite.capabilities import JOURNAL
 from kafka_persist import (
     Config,
     EventTopicMapper,
@@ -188,24 +186,3 @@ async def deposit(persistence, name, payloads):
     async with persistence.entity(name, initial=0, evolve=add) as account:
         for payload in payloads:
             await account.persist(payload)
-
-
-@pytest.mark.kraft
-class TestSharedJournalOnKraft(JournalSpec):
-    capabilities = JOURNAL
-    uses_threads = True
-    max_write_bytes = LIMIT
-    largest_payload = LIMIT - 4_096
-    many_ids = 200
-    examples = 10
-    scale = 3.0
-
-    @pytest.fixture
-    def open_journal(self, kraft_server, kafka_prefix):
-        config = journal_config(kraft_server, kafka_prefix)
-        return lambda: open_journal(config, serializer=Serializer(), event_topic_mapper=EmptyEventTopicMapper())
-
-
-@pytest.fixture(scope="session")
-def kraft_server(kafka_server_factory):
-    return kafka_server_factory("kraft")
