@@ -306,12 +306,28 @@ class IdLog(KnownLog):
             item.settle(item.batch.too_late(self._name_of(item)))
 
     def _finish(self, items: Sequence[Item], result: Result) -> None:
-        self._busy, self._in_flight = False, 0
+        self._in_flight = 0
         for item in items:
             item.settle(twin(result))
-        self._pump()
+        if len(items) < 2 or not self.tools.spawn(self._gather):
+            self._go_on()
         if result is None and self.tools.on_stored is not None:
             self.tools.on_stored(self, items)
+
+    def _go_on(self) -> None:
+        self._busy = False
+        self._pump()
+
+    async def _gather(self) -> None:
+        """Keep the log until those who were just answered have run: what they write next goes out together.
+
+        Otherwise the first of them to run would find the log free and send a record of its own, and all others would wait
+        for that one: records of one event and of all others, in turn, at twice the time.
+        """
+        try:
+            await trio.lowlevel.cancel_shielded_checkpoint()  # they run before this one goes on: Trio's rounds
+        finally:
+            self._go_on()
 
     async def _resolve(self, sent: Sent, ack: Ack) -> None:
         """Decide what became of a record whose report leaves a question, and go on."""
