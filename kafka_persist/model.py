@@ -62,7 +62,12 @@ def _is_uuid(_instance: object, attribute: attrs.Attribute[UUID], value: UUID) -
         raise UsageError(f"{attribute.name} must be a uuid.UUID (uuid.uuid4()), not {type(value).__name__}")
 
 
+_NO_TAGS: Final = frozenset[str]()
+
+
 def _tag_set(tags: Iterable[str]) -> frozenset[str]:
+    if tags is _NO_TAGS:
+        return _NO_TAGS
     if isinstance(tags, str):
         raise UsageError(f"tags must be a collection of strings, not the string {printable(tags)}")
     found = frozenset(tags)
@@ -92,7 +97,7 @@ class PersistentRepr:
     writer: UUID = attrs.field(validator=_is_uuid)
     manifest: str = attrs.field(default="", validator=attrs.validators.instance_of(str))
     timestamp: int = attrs.field(default=0, validator=_whole_number(0))
-    tags: frozenset[str] = attrs.field(default=frozenset(), converter=_tag_set)
+    tags: frozenset[str] = attrs.field(default=_NO_TAGS, converter=_tag_set)
     metadata: Any = None
 
 

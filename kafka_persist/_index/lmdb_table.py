@@ -6,7 +6,7 @@ import hashlib
 import struct
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from .._core.chain import Head
 from .._core.index import UNKNOWN, IdState, Saved, StoredRun, Table, Volume
@@ -24,6 +24,16 @@ _LONGEST_KEY: Final = 480
 """LMDB's keys have at most 511 bytes; a longer id is found by its beginning and its hash."""
 
 _HEAD_KEY: Final = b"head"
+
+REMEMBERED: Final = 4096
+"""Ids whose state is kept at hand: a write asks for it five times, and each time would cost 2 us. At most about 5 MB."""
+
+
+class _Row(NamedTuple):
+    """What is stored of an id, and its number."""
+
+    state: IdState
+    number: int
 
 
 def open_table(directory: str, partition: int, about: str) -> LmdbTable:
@@ -43,6 +53,7 @@ class LmdbTable(LmdbFile, Table):
 
     def _begin(self) -> None:
         self._meta, self._ids, self._runs = self._all
+        self._rows: dict[str, _Row] = {}
         self._next = self._read_next()
 
     def _read_next(self) -> int:
@@ -59,12 +70,28 @@ class LmdbTable(LmdbFile, Table):
 
     def state(self, persistence_id: str) -> IdState:
         """See `Table.state`."""
-        found = self._call(self._txn.get, _key(persistence_id), db=self._ids)
-        return UNKNOWN if found is None else IdState(*_STATE.unpack_from(found)[:3])
+        row = self._row(persistence_id)
+        return UNKNOWN if row is None else row.state
+
+    def _row(self, persistence_id: str) -> _Row | None:
+        row = self._rows.get(persistence_id)
+        if row is None:
+            found = self._call(self._txn.get, _key(persistence_id), db=self._ids)
+            if found is None:
+                return None
+            highest, floor, offset, number = _STATE.unpack_from(found)
+            row = self._remember(persistence_id, _Row(IdState(highest, floor, offset), number))
+        return row
+
+    def _remember(self, persistence_id: str, row: _Row) -> _Row:
+        if len(self._rows) >= REMEMBERED and persistence_id not in self._rows:
+            self._rows.clear()  # those in use are back at once; keeping an order would cost more than looking again
+        self._rows[persistence_id] = row
+        return row
 
     def _number(self, persistence_id: str) -> int:
-        found = self._call(self._txn.get, _key(persistence_id), db=self._ids)
-        return -1 if found is None else int(_STATE.unpack_from(found)[3])
+        row = self._row(persistence_id)
+        return -1 if row is None else row.number
 
     def put_state(self, persistence_id: str, state: IdState) -> None:
         """See `Table.put_state`."""
@@ -76,6 +103,7 @@ class LmdbTable(LmdbFile, Table):
         key = _key(persistence_id)
         raw = persistence_id.encode()
         self._call(self._txn.put, key, value if key == raw else value + raw, db=self._ids)
+        self._remember(persistence_id, _Row(state, number))
 
     def ids(self, after: str, limit: int) -> Sequence[str]:
         """See `Table.ids`."""
@@ -174,6 +202,7 @@ class LmdbTable(LmdbFile, Table):
         """See `Table.clear`."""
         super().clear()
         self._next = 0
+        self._rows.clear()
 
 
 def _key(persistence_id: str) -> bytes:

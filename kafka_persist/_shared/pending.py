@@ -21,11 +21,11 @@ class Pending:
 
     Attributes:
         items: writes and deletions. Those that were withdrawn stay until the log comes across them, and use no number.
-        none_left: set when all are decided.
+        none_left: set when all are decided; None while nobody waits for that.
     """
 
-    items: list[Waiting] = attrs.field(factory=list)
-    none_left: trio.Event = attrs.field(factory=trio.Event)
+    items: list[Waiting]
+    none_left: trio.Event | None = None
 
 
 class PendingIds:
@@ -41,8 +41,9 @@ class PendingIds:
         """One more."""
         found = self._ids.get(persistence_id)
         if found is None:
-            found = self._ids[persistence_id] = Pending()
-        found.items.append(item)
+            self._ids[persistence_id] = Pending([item])
+        else:
+            found.items.append(item)
 
     def done(self, persistence_id: str, item: Waiting) -> None:
         """One of them is decided."""
@@ -50,7 +51,8 @@ class PendingIds:
         found.items.remove(item)
         if not found.items:
             del self._ids[persistence_id]
-            found.none_left.set()
+            if found.none_left is not None:
+                found.none_left.set()
 
     def has_any(self, persistence_id: str) -> bool:
         """Whether anything is under way."""
@@ -65,4 +67,6 @@ class PendingIds:
     async def wait_none(self, persistence_id: str) -> None:
         """Wait until nothing that was asked for before is under way."""
         if (found := self._ids.get(persistence_id)) is not None:
+            if found.none_left is None:
+                found.none_left = trio.Event()
             await found.none_left.wait()

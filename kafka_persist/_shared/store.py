@@ -95,7 +95,7 @@ class SharedJournal(KafkaJournal):
             raise
         self._encoder = SharedEncoder(
             serializer=serializer,
-            log_of=lambda persistence_id: self._shard(persistence_id).log,
+            log_of=lambda persistence_id: self._shards[partition_of(persistence_id, len(self._shards))].log,
             topics_of=self._publication.topics_of,
             max_event_bytes=config.max_event_bytes,
             max_record_bytes=self._tools.max_record_bytes,
