@@ -16,14 +16,11 @@ a task of the journal's nursery reads the log and decides (`_resolve`). While it
 from __future__ import annotations
 
 import copy
-import os
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Protocol
-from uuid import UUID
 
 import attrs
 import trio
@@ -36,19 +33,10 @@ from ..errors import PersistenceError, StoredDataError, WriteOutcomeUnknown, Wri
 from ..limits import entries_room
 from ..model import Rejection
 from .batch import Item, Result
-from .kept import Kept
+from .kept import Kept, Settling
 from .known import KnownLog, Sent, Tools, as_broker_error
 
 CLOSED_TOO_EARLY = "the journal was closed before the outcome was known"
-
-
-class Settling(Protocol):
-    """What the publisher keeps with a log."""
-
-    @property
-    def settled(self) -> bool:
-        """Nothing of it would be lost if it were forgotten."""
-        ...
 
 
 @attrs.define(eq=False)
@@ -60,7 +48,17 @@ class _Turn:
 class IdLog(KnownLog):
     """The log of one persistence id, and the queue in front of it."""
 
-    __slots__ = ("_busy", "_in_flight", "_queue", "last_timestamp", "outbox", "published", "room", "users")
+    __slots__ = (
+        "_busy",
+        "_gathering",
+        "_in_flight",
+        "_queue",
+        "last_timestamp",
+        "outbox",
+        "published",
+        "room",
+        "users",
+    )
 
     def __init__(self, persistence_id: str, log: Log, tools: Tools) -> None:
         super().__init__(persistence_id, log, tools)
@@ -75,6 +73,7 @@ class IdLog(KnownLog):
         """The largest sum of entries that one record may hold."""
         self._queue: deque[Item | _Turn] = deque()
         self._busy = False
+        self._gathering = False
         self._in_flight = 0
 
     def __repr__(self) -> str:
@@ -88,6 +87,11 @@ class IdLog(KnownLog):
     def idle(self) -> bool:
         """Nothing is in flight or waiting."""
         return not self._busy and not self._queue
+
+    @property
+    def sends_soon(self) -> bool:
+        """A record is going out that whoever asks now can still come before."""
+        return self._gathering or (bool(self._queue) and isinstance(self._queue[-1], Item))
 
     @property
     def forgettable(self) -> bool:
@@ -169,40 +173,6 @@ class IdLog(KnownLog):
             self._queue.rotate(len(items))
         if not self._busy:
             self._pump()
-
-    def refusal(self, writer: bytes) -> WriterFenced | None:
-        """Why `writer` may not write here, if it may not."""
-        name = printable(self.chain.persistence_id)
-        if self.chain.head.writer != writer:
-            return self._fenced(
-                f"the writer of {name} does not hold the claim (epoch {self.chain.head.epoch}): {self._who_holds_it()}. "
-                "Certainly not stored; open the entity again to go on"
-            )
-        if self.failure:
-            return self._fenced(
-                f"the writer of {name} is finished ({self.failure}). Certainly not stored; open the entity again"
-            )
-        return None
-
-    def _who_holds_it(self) -> str:
-        head = self.chain.head
-        if not head.epoch:
-            return "nobody has ever claimed the id"
-        if self.holder is None or self.holder[0] != head.epoch:
-            return f"another writer ({UUID(bytes=head.writer)}) took the id over, or this one never claimed it"
-        return f"the id was taken over by {self.claimant_told}"
-
-    @property
-    def claimant_told(self) -> str:
-        """Who made the last claim that was read: process, host, since when."""
-        if self.holder is None:
-            return "another process"
-        claimant = self.holder[1]
-        own = claimant.process_id == os.getpid() and claimant.host == self.tools.host
-        return f"{'this ' if own else ''}{claimant}"
-
-    def _fenced(self, message: str) -> WriterFenced:
-        return WriterFenced(message).about(self.chain.persistence_id, self.log.topic, self.chain.head.offset)
 
     def _overtaken(self, first: int) -> WriterFenced | None:
         """Never let a number out twice: the chain would be corrupt for every reader."""
@@ -309,13 +279,14 @@ class IdLog(KnownLog):
         self._in_flight = 0
         for item in items:
             item.settle(twin(result))
-        if len(items) < 2 or not self.tools.spawn(self._gather):
+        self._gathering = len(items) > 1
+        if not self._gathering or not self.tools.spawn(self._gather):
             self._go_on()
         if result is None and self.tools.on_stored is not None:
             self.tools.on_stored(self, items)
 
     def _go_on(self) -> None:
-        self._busy = False
+        self._busy = self._gathering = False
         self._pump()
 
     async def _gather(self) -> None:

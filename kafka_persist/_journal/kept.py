@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import attrs
 
 from .._core.chain import Chain, Head
 from .._core.envelope import Claimant
+
+
+class Settling(Protocol):
+    """What the publisher keeps with a log."""
+
+    @property
+    def settled(self) -> bool:
+        """Nothing of it would be lost if it were forgotten."""
+        ...
 
 
 @attrs.frozen(eq=False)

@@ -7,9 +7,11 @@ turn out to count (`append`). Whoever calls these owns the log (see `idlog`), so
 from __future__ import annotations
 
 import itertools
+import os
 import uuid
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
+from uuid import UUID
 
 import attrs
 import trio
@@ -25,6 +27,7 @@ from ..errors import (
     ClaimOutcomeUnknown,
     JournalTruncated,
     PersistenceError,
+    WriterFenced,
     printable,
 )
 from ..limits import RECENT_BYTES
@@ -170,6 +173,42 @@ class KnownLog:
         recent, self.recent = self.recent, None
         complete = low >= self.chain.oldest or not self.chain.lost_to
         return recent.records if recent is not None and complete and low > recent.above else None
+
+    # --- who may write --------------------------------------------------------------------------------------------
+
+    def refusal(self, writer: bytes) -> WriterFenced | None:
+        """Why `writer` may not write here, if it may not."""
+        name = printable(self.chain.persistence_id)
+        if self.chain.head.writer != writer:
+            return self._fenced(
+                f"the writer of {name} does not hold the claim (epoch {self.chain.head.epoch}): {self._who_holds_it()}. "
+                "Certainly not stored; open the entity again to go on"
+            )
+        if self.failure:
+            return self._fenced(
+                f"the writer of {name} is finished ({self.failure}). Certainly not stored; open the entity again"
+            )
+        return None
+
+    def _who_holds_it(self) -> str:
+        head = self.chain.head
+        if not head.epoch:
+            return "nobody has ever claimed the id"
+        if self.holder is None or self.holder[0] != head.epoch:
+            return f"another writer ({UUID(bytes=head.writer)}) took the id over, or this one never claimed it"
+        return f"the id was taken over by {self.claimant_told}"
+
+    @property
+    def claimant_told(self) -> str:
+        """Who made the last claim that was read: process, host, since when."""
+        if self.holder is None:
+            return "another process"
+        claimant = self.holder[1]
+        own = claimant.process_id == os.getpid() and claimant.host == self.tools.host
+        return f"{'this ' if own else ''}{claimant}"
+
+    def _fenced(self, message: str) -> WriterFenced:
+        return WriterFenced(message).about(self.chain.persistence_id, self.log.topic, self.chain.head.offset)
 
     # --- own records ---------------------------------------------------------------------------------------------
 

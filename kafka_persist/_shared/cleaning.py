@@ -29,7 +29,8 @@ from .._journal.reading import Counted, judged
 from ..driver import Driver
 from ..errors import BrokerError, PersistenceError, WriterFenced
 from .contents import items_of
-from .log import Moved, SharedItem, SharedLog
+from .log import SharedLog
+from .waiting import Moved, SharedItem
 
 _log = logging.getLogger("kafka_persist.journal")
 

@@ -17,8 +17,9 @@ from .._core.entries import join_entries
 from .._core.items import RUN_OVERHEAD, State, encode_item
 from .._journal.batch import Batch
 from ..errors import BrokerError, PersistenceError, WriteOutcomeUnknown, WriterFenced, printable
-from .log import SharedItem, SharedLog
+from .log import SharedLog
 from .shard import Shard
+from .waiting import SharedItem
 
 _log = logging.getLogger("kafka_persist.journal")
 

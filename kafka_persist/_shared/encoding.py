@@ -13,7 +13,8 @@ from ..errors import EventMappingFailed, SerializationError, UsageError, printab
 from ..limits import entries_room
 from ..model import AtomicWrite, Rejection
 from ..serialization import Serializer
-from .log import SharedItem, SharedLog
+from .log import SharedLog
+from .waiting import SharedItem
 
 
 @attrs.frozen(kw_only=True)

@@ -9,17 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import NamedTuple
-
-import attrs
 
 from .._core import chain as rule
 from .._core.chain import Head, Verdict
 from .._core.entries import join_entries
 from .._core.envelope import Envelope, decode_envelope, encode_envelope
 from .._core.index import Index
-from .._core.items import RUN_OVERHEAD, Marker, Run, State, encode_item
 from .._core.items import Item as StoredItem
+from .._core.items import Marker, Run, State, encode_item
 from .._journal.batch import Item, Result
 from .._journal.idlog import CLOSED_TOO_EARLY, twin
 from .._journal.known import Sent, Tools
@@ -36,54 +33,10 @@ from ..errors import (
 from .contents import states_in
 from .indexed import IndexedLog
 from .pending import PendingIds
+from .riding import Riders
 from .settling import decide
+from .waiting import Moved, SharedItem, is_marker
 from .writers import Writers
-
-
-class Moved(NamedTuple):
-    """What cleaning appends.
-
-    Attributes:
-        item: an item that stands in the part of the log that will be cut off; None: the marker in front of the cut.
-        offset: the record that holds it.
-    """
-
-    item: StoredItem | None
-    offset: int
-
-    @property
-    def size(self) -> int:
-        """How many bytes it takes up, about."""
-        match self.item:
-            case Run(persistence_id, _, _, _, entries):
-                return RUN_OVERHEAD + len(persistence_id.encode()) + len(entries)
-            case State(persistence_id):
-                return RUN_OVERHEAD + len(persistence_id.encode())
-            case _:
-                return RUN_OVERHEAD
-
-
-@attrs.define(eq=False)
-class SharedItem(Item):
-    """One atomic write, or one deletion, of one of the log's ids; or what cleaning appends.
-
-    Attributes:
-        persistence_id: whose.
-        run: what a write stores; None for a deletion.
-        delete_to: what a deletion deletes.
-        moved: what cleaning appends.
-        events: each event of a run, encoded, where some go to a topic.
-        stored: what stands in the record that is in flight.
-        number: its number among the items of the log, once it was handed over.
-    """
-
-    persistence_id: str = ""
-    run: Run | None = None
-    delete_to: int = 0
-    moved: Moved | None = None
-    events: Sequence[bytes] = ()
-    stored: StoredItem | None = None
-    number: int = 0
 
 
 class SharedLog(IndexedLog):
@@ -105,6 +58,7 @@ class SharedLog(IndexedLog):
         "on_wish",
         "owner",
         "pending",
+        "riders",
         "writers",
     )
 
@@ -114,6 +68,7 @@ class SharedLog(IndexedLog):
         """As whom this process claimed the log last."""
         self.writers = Writers(max_writers)
         self.pending = PendingIds()
+        self.riders = Riders()
         self.on_claimed: Callable[[], None] | None = None
         """Called when this process has taken the log over."""
         self.on_sent: Callable[[], None] | None = None
@@ -197,7 +152,7 @@ class SharedLog(IndexedLog):
         self.enqueue(items)
 
     def _belong_together(self, one: Item, other: Item) -> bool:
-        return not (_is_marker(one) or _is_marker(other))  # it counts what is there before its record
+        return not (is_marker(one) or is_marker(other))  # it counts what is there before its record
 
     def _dropped(self, item: Item) -> None:
         assert isinstance(item, SharedItem)
@@ -230,6 +185,7 @@ class SharedLog(IndexedLog):
             item.number = number
         envelope = rule.events_envelope(self.chain, first + len(kept) - 1, entries, self._published_behind(kept))
         self._busy = True
+        self.riders.depart()
         sent = self.in_flight = Sent(self.tools.new_key(), envelope, kept)
         if self.on_sent is not None:
             self.on_sent()
@@ -309,6 +265,7 @@ class SharedLog(IndexedLog):
         """Find out what became of the record in flight, and go on then; calls do not wait longer than their time."""
         if sent is self.in_flight and not self._settling:
             self._settling = True
+            self.riders.leave()
             if not self.tools.spawn(self._resolve, sent, ack):
                 self._finish_unknown(sent, CLOSED_TOO_EARLY)
 
@@ -388,8 +345,10 @@ class SharedLog(IndexedLog):
             self._dropped(item)
             if isinstance(result, WriterFenced) and isinstance(item, SharedItem):
                 item.settle(self._not_owned(item.persistence_id))
+        self.riders.arrive(result is None and self.owned)
         super()._finish(items, result)
 
-
-def _is_marker(item: Item) -> bool:
-    return isinstance(item, SharedItem) and item.moved is not None and item.moved.item is None
+    def _pump(self) -> None:
+        super()._pump()
+        if not self._busy:
+            self.riders.cancel()

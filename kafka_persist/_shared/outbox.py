@@ -35,7 +35,8 @@ from ..driver import Ack, Driver, EventSink, Fate
 from ..errors import PersistenceError, PublicationPending
 from ..serialization import Serializer
 from .ladder import Rung
-from .log import SharedItem, SharedLog
+from .log import SharedLog
+from .waiting import SharedItem
 
 _log = logging.getLogger("kafka_persist.publishing")
 

@@ -23,9 +23,10 @@ from ..errors import PersistenceError, UnsupportedOperation
 from ..model import AtomicWrite
 from ..publishing import PendingReport, PublishingStatistics
 from ..serialization import Serializer
-from .log import SharedItem, SharedLog
+from .log import SharedLog
 from .outbox import Outbox, Way
 from .shard import Shard
+from .waiting import SharedItem
 
 _log = logging.getLogger("kafka_persist.publishing")
 

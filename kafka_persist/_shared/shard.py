@@ -68,7 +68,7 @@ class Shard:
             BrokerError: the brokers do not answer, or refuse.
         """
         self.log.check_index()
-        while not (self.log.owned and await self._looks.shared()):
+        while not (self.log.owned and await self._is_all_known()):
             async with self._claiming:
                 if not self.log.owned:
                     await self._claim()
@@ -77,7 +77,7 @@ class Shard:
     async def know(self) -> None:
         """Have everything in the index that was in the log when this was called; owns nothing, creates nothing."""
         self.log.check_index()
-        if not (self.log.owned and await self._looks.shared()):
+        if not (self.log.owned and await self._is_all_known()):
             async with self.exclusive():
                 await self.read()
 
@@ -149,6 +149,14 @@ class Shard:
         if not self._checked:  # with another number of partitions an id would be looked for in the wrong log
             await self._prepare()
             self._checked = True
+
+    async def _is_all_known(self) -> bool:
+        """Whether the index has all that was in the log when this was called, and this process is still its owner."""
+        if self.log.sends_soon:
+            with trio.move_on_after(self._seconds):
+                if await self.log.riders.ride():
+                    return True
+        return await self._looks.shared()
 
     async def _is_alone(self) -> bool:
         """Whether nobody else has written; if somebody has, what it wrote is known when this returns."""

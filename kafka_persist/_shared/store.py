@@ -40,13 +40,14 @@ from ..serialization import Serializer
 from .cleaning import Cleaner
 from .deleting import Deletions
 from .encoding import SharedEncoder
-from .log import SharedItem, SharedLog
+from .log import SharedLog
 from .order import Call, CallOrder
 from .place import log_name, partition_of
 from .publication import SharedPublication
 from .replay import IndexReplay
 from .settling import Patience
 from .shard import Shard
+from .waiting import SharedItem
 
 _log = logging.getLogger("kafka_persist.publishing")
 
