@@ -40,10 +40,10 @@ def format_directories(plan: Plan, distribution: Distribution, supervisor: Super
     if not supervisor.wait_exit(launch.name, _TIMEOUT) or supervisor.exit_code(launch.name) != 0:
         raise _failure(launch, supervisor.exit_code(launch.name))
     for member in others:
-        _copy_format(first, member)
+        copy_format(first, member)
 
 
-def _copy_format(source: Member, target: Member) -> None:
+def copy_format(source: Member, target: Member) -> None:
     """Give a directory what the tool gave another one: the same, but for the node's id and the directory's own."""
     for path in source.log_dirs.iterdir():
         if path.name == _META:
