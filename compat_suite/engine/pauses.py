@@ -1,4 +1,4 @@
-"""Pauses in a store's threads, at one line after another: what is only rarely interrupted at a bad place is so for certain.
+"""Stops a store's threads at one line after another: what is only rarely interrupted at a bad place is so for certain.
 
 Which of two calls at the same moment comes first inside a store that works in threads is the scheduler's choice, and that is nearly always
 the same one. So the thread that runs the n-th line of the store's own code is made to wait until the other call has returned, or a
@@ -25,7 +25,7 @@ COUNTING: Final = 3
 """How many turns only count."""
 
 
-class Pauses:
+class ThreadPause:
     """Counts the lines that the store's threads run, and stops one thread at one of them."""
 
     def __init__(self) -> None:
@@ -74,12 +74,12 @@ class Pauses:
 
 
 @asynccontextmanager
-async def pauses() -> AsyncGenerator[Pauses]:
+async def pauses() -> AsyncGenerator[ThreadPause]:
     """Trace the threads that are started within the block; those that Trio has idle are kept busy, so that there are new ones.
 
     Does nothing where somebody else traces threads, such as a debugger.
     """
-    made = Pauses()
+    made = ThreadPause()
     if threading.gettrace() is not None:
         yield made
         return

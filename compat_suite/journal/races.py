@@ -15,7 +15,7 @@ from kafka_persist.model import MAX_SEQUENCE_NR
 
 from ..engine.case import Promises, case
 from ..engine.expect import expect, expect_numbers, require, told
-from ..engine.pauses import Pauses, pauses
+from ..engine.pauses import ThreadPause, pauses
 from ..engine.resources import quick_turns
 from ..engine.subject import JournalSubject
 from .probe import JournalProbe, new_probe
@@ -145,7 +145,7 @@ async def _begin(
 
 
 async def _overtake(
-    subject: JournalSubject, one: Journal, two: Journal, turn: int, paused: Pauses, of: int = ROUNDS
+    subject: JournalSubject, one: Journal, two: Journal, turn: int, paused: ThreadPause, of: int = ROUNDS
 ) -> None:
     """Let a writer write on, claim from it, and compare what each was told; each turn claims and pauses a thread a little later."""
     old = JournalProbe(subject, one, subject.id(f"race-{turn}"))
