@@ -31,7 +31,7 @@ WHEEL_TESTS = [
     "tests/structure/test_readme.py",
 ]
 SHOW_VERSIONS = "import importlib.metadata as m, sys; print(*(f'{n}=={m.version(n)}' for n in sys.argv[1:]))"
-SHORT = ["-m", "not kraft and not testkit and not defects"]  # another -m behind it wins
+SHORT = ["-m", "not kraft and not testkit and not defects and not docker"]  # another -m behind it wins
 # flake8-async knows rules that ruff does not have: yield in a nursery, unshielded await in a finally, ...
 ASYNC_RULES = ",".join(f"ASYNC{number}" for number in range(100, 129)) + ",ASYNC900"
 # "An async function always checkpoints" is a promise to callers: of public modules only. 911 is noise on generators.
@@ -127,6 +127,17 @@ def testkit(session: nox.Session) -> None:
     """Test the test server where that takes long: clusters in both modes, many starts, everything that can go wrong at a start."""
     install(session, "test")
     session.run("python", "-m", "pytest", "-m", "testkit", "tests/testkit", *session.posargs)
+
+
+@nox.session(default=False)
+def docker(session: nox.Session) -> None:
+    """Test the test server's docker engine on a Docker engine of its own, which is started and stopped (Debian, root)."""
+    install(session, "test")
+    packages = {"dockerd": "docker.io", "busybox": "busybox-static"}
+    missing = [package for program, package in packages.items() if shutil.which(program) is None]
+    if missing:
+        session.run("apt-get", "install", "--yes", "--no-install-recommends", *missing, external=True)
+    session.run("python", "-m", "pytest", "-m", "docker", "tests/docker_engine", *session.posargs)
 
 
 @nox.session(default=False)

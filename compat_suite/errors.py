@@ -19,8 +19,21 @@ class NotApplicable(Exception):  # noqa: N818 - not an error: the case does not 
     """The case needs something that this subject does not have."""
 
 
-class NotGiven(NotApplicable):
-    """The case needs an adapter that the subject does not give: what it would show is not shown."""
+class NotShown(NotApplicable):
+    """The case applies, but could not show its promise: the levels that it belongs to are not shown."""
+
+
+class NotGiven(NotShown):
+    """The case needs an adapter that the subject does not give.
+
+    Args:
+        adapter: which one.
+    """
+
+    START = "not shown: no adapter "
+
+    def __init__(self, adapter: str) -> None:
+        super().__init__(f"{self.START}`{adapter}` was given")
 
 
 class NotDeclared(NotApplicable):

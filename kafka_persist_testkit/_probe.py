@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import wait
 from contextlib import contextmanager
 from typing import Any
 
@@ -44,6 +45,9 @@ _silent.addHandler(logging.NullHandler())
 
 _ANSWER_WITHIN = 30.0
 _ASK_AGAIN = 0.01
+_LOOK_EVERY = 0.25
+_DYING = 2.0
+"""Seconds that the end of a process may come after that of its connections."""
 _SCRAM_ROUNDS = 4096  # the fewest that Kafka takes: these passwords live as long as a test
 _NOBODY = -1  # the leader of a partition without one
 _QUICK = {
@@ -52,6 +56,13 @@ _QUICK = {
     "socket.connection.setup.timeout.ms": 2_000,
     "socket.timeout.ms": 10_000,
 }
+
+
+def _pause_for(seconds: float, checkpoint: Callable[[], None]) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        checkpoint()
+        time.sleep(_ASK_AGAIN)
 
 
 class Probe:
@@ -99,9 +110,23 @@ class Probe:
         return len(answer.partitions) if answer.error is None else 0
 
     def create_topics(
-        self, names: Sequence[str], partitions: int, replication: int, config: Mapping[str, str], seconds: float
+        self,
+        names: Sequence[str],
+        partitions: int,
+        replication: int,
+        config: Mapping[str, str],
+        seconds: float,
+        checkpoint: Callable[[], None],
     ) -> None:
         """Create topics in one request and wait until they are created.
+
+        Args:
+            names: The topics.
+            partitions: Of each.
+            replication: Copies of each partition.
+            config: Settings of each.
+            seconds: How long to wait at most.
+            checkpoint: Called again and again meanwhile, and after an error; what it raises ends the wait.
 
         Raises:
             ServerStateError: The broker refuses one of them.
@@ -113,8 +138,12 @@ class Probe:
         limits = {"operation_timeout": seconds, "request_timeout": seconds}
         for name, future in self._admin.create_topics(topics, **limits).items():
             try:
+                while not wait([future], _LOOK_EVERY).done:
+                    checkpoint()
                 future.result()
             except KafkaException as error:
+                if error.args[0].code() == KafkaError._TRANSPORT:  # noqa: SLF001 - its public name
+                    _pause_for(_DYING, checkpoint)  # a broker that dies hangs up first
                 raise ServerStateError(f"topic {name} cannot be created: {error.args[0].str()}") from error
 
     def controller(self) -> int:

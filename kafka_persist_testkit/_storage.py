@@ -6,13 +6,18 @@ memory (`/dev/shm`) if it has room, for there a partition's first write does not
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
 import attrs
+
+from .errors import ServerFailed
 
 Storage = Literal["auto", "memory", "disk"]
 
@@ -52,6 +57,27 @@ def make_directories(data_dir: Path | None, storage: Storage, *, keep: bool) -> 
         return Directories(work, work, () if keep else (work,))
     data = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=_MEMORY))
     return Directories(work, data, (work, data))
+
+
+@contextlib.contextmanager
+def what_fills_the_disk(directory: Path | None) -> Iterator[None]:
+    """Say in which directory there is no room, which the system's own error does not.
+
+    Args:
+        directory: Where the block writes; None: where private directories are made.
+
+    Raises:
+        ServerFailed: There is none.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+            raise
+        place = directory or Path(tempfile.gettempdir())
+        raise ServerFailed(
+            f"no room on the disk of {error.filename or place}: free some, or name another place by TMPDIR or data_dir"
+        ) from error
 
 
 def _use_memory(storage: Storage) -> bool:

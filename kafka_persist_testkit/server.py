@@ -314,10 +314,19 @@ class TestServer(Operations):
 
         Raises:
             ServerStateError: The broker refuses one of them.
+            ServerFailed: All brokers have ended.
         """
         if names:
             with self._probe() as probe:
-                probe.create_topics(names, partitions, replication_factor, config or {}, self._request.startup_timeout)
+                patience = self._request.startup_timeout
+                probe.create_topics(
+                    names, partitions, replication_factor, config or {}, patience, self._look_for_deaths
+                )
+
+    def _look_for_deaths(self) -> None:
+        """Raise if a cluster has lost all brokers that it had: nobody will answer."""
+        if not any(broker.is_running for broker in self._up.brokers):
+            self._up.check()
 
     @property
     def _patience(self) -> float:

@@ -85,8 +85,8 @@ class Collector:
             report.outcome = "skipped"
             report.longrepr = (report.location[0], (report.location[1] or 0) + 1, str(error))
             return Status.without_verdict(error), str(error)
-        if report.skipped:
-            return Status.NOT_APPLICABLE, report.longrepr[2] if isinstance(report.longrepr, tuple) else "skipped"
+        if report.skipped:  # by the spec's own fixtures or marks: its promise has not been shown
+            return Status.NOT_SHOWN, report.longrepr[2] if isinstance(report.longrepr, tuple) else "skipped"
         if report.passed:
             return (Status.PASSED, "") if report.when == "call" else (None, "")
         if isinstance(error, BrokenPromise | FactoryError | SpecError) and not self.traceback:

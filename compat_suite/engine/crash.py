@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..errors import BrokenPromise, NotApplicable
+from ..errors import BrokenPromise, NotShown
 from .elsewhere import Ended, Process, Script
 from .history import failure
 from .subject import Subject
@@ -26,12 +26,16 @@ def results_of(ended: Ended) -> list[object]:
 async def crash_points(
     process: Process, subject: Subject[Any], make_script: Callable[[], Script]
 ) -> list[tuple[int, str]]:
-    """Return the numbers of the lines to kill at, with their places, spread over the last call of a script."""
+    """Return the numbers of the lines to kill at, with their places, spread over the last call of a script.
+
+    Raises:
+        NotShown: no line of Python that is the store's own runs there.
+    """
     ended = await process.run(make_script(), trace=True)
     results_of(ended)
     places = {**ended.along, **ended.edges, **ended.once}
     if not places:
-        raise NotApplicable("no line of the store's own code runs in another process: nowhere to kill it")
+        raise NotShown("not shown: no line of the store's own Python runs in another process: nowhere to kill it")
     # The lines of a commit run once, those of an encoder again and again; a loop has its middle between its edges.
     left = subject.options.crash_points
     chosen = _spread(ended.once, left * 3 // 4)

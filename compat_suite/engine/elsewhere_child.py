@@ -7,7 +7,6 @@ import os
 import pickle
 import signal
 import sys
-import sysconfig
 import threading
 import types
 from collections.abc import Callable
@@ -18,13 +17,12 @@ import trio
 from ..errors import single
 from .elsewhere import HEADER, Ended
 from .history import failure
+from .own_code import is_own
 
-FOREIGN = ("/trio/", "/outcome/", "/attr/", "/attrs/", "/compat_suite/", "/sortedcontainers/", "/sniffio/", "<")
 ALONG = 100
 """How many places along the way are told."""
 REMEMBERED = 50_000
 """How many lines are remembered in their order."""
-STDLIB = sysconfig.get_paths()["stdlib"]
 
 
 def _read(stream: BinaryIO) -> Any:
@@ -51,12 +49,6 @@ def load(name: str) -> Callable[..., Any]:
         found = getattr(found, part)
     opened: Callable[..., Any] = found
     return opened
-
-
-def is_own(filename: str) -> bool:
-    """Whether a file is the store's: not Python's, not Trio's, not this suite's."""
-    in_stdlib = filename.startswith(STDLIB) and "site-packages" not in filename and "dist-packages" not in filename
-    return not in_stdlib and not any(part in filename for part in FOREIGN)
 
 
 class Tracer:

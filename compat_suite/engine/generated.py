@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import trio
 
-from ..errors import NotApplicable
+from ..errors import NotShown
 
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
@@ -31,7 +31,7 @@ async def for_all(
         import hypothesis
         from hypothesis import HealthCheck, Phase, strategies
     except ImportError:
-        raise NotApplicable("property cases need hypothesis: pip install 'kafka-persist[compat]'") from None
+        raise NotShown("not shown: property cases need hypothesis: pip install 'kafka-persist[compat]'") from None
 
     subject.generated = True
 

@@ -14,7 +14,7 @@ from kafka_persist.abc import Capability
 
 from ..adapters import NEEDED_FROM
 from ..capabilities import JOURNAL, JOURNAL_LEVELS, SNAPSHOT_STORE, SNAPSHOT_STORE_LEVELS, Level
-from ..errors import NotApplicable, NotDeclared, NotGiven
+from ..errors import NotApplicable, NotDeclared, NotGiven, NotShown
 from .case import Case
 
 
@@ -32,7 +32,7 @@ class Status(enum.Enum):
     @classmethod
     def without_verdict(cls, reason: NotApplicable) -> Status:
         """Return how a case ended that gave a reason why it did not run."""
-        if isinstance(reason, NotGiven):
+        if isinstance(reason, NotShown):
             return cls.NOT_SHOWN
         return cls.NOT_DECLARED if isinstance(reason, NotDeclared) else cls.NOT_APPLICABLE
 
@@ -137,12 +137,14 @@ class Report:
         )
 
     def _not_shown(self, level: Level) -> list[str]:
-        """Return why a level is not shown: adapters that were not given, cases that were not selected or tried."""
-        absent = [r.case for r in self.results if r.status is Status.NOT_SHOWN and self._counts_for(r.case, level)]
+        """Return why a level is not shown: adapters that were not given, cases that could not run or were not selected."""
+        silent = [r for r in self.results if r.status is Status.NOT_SHOWN and self._counts_for(r.case, level)]
+        absent = [r.case for r in silent if r.message.startswith(NotGiven.START)]
         adapters = sorted({need for info in absent for need in info.needs if need in NEEDED_FROM})
         found = [
             f"adapter `{need}` not given ({sum(need in info.needs for info in absent)} cases)" for need in adapters
         ]
+        found += [f"{r.case.title} ({r.message.removeprefix('not shown: ')})" for r in silent if r.case not in absent]
         left_out = [
             info.title
             for info in self.unselected

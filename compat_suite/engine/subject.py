@@ -39,7 +39,7 @@ def _absence(need: str) -> NotApplicable:
     if need == "performance":
         return NotApplicable("measurements are off (--performance, --compat-performance)")
     if need in ADAPTERS:
-        return NotGiven(f"not shown: no adapter `{need}` was given")
+        return NotGiven(need)
     return NotApplicable(f"the subject gives no {need}")
 
 

@@ -15,11 +15,13 @@ from kafka_persist.model import MAX_SEQUENCE_NR
 
 from ..engine.case import Promises, case
 from ..engine.expect import expect, expect_numbers, require, told
+from ..engine.pauses import ThreadPause, pauses
 from ..engine.resources import quick_turns
 from ..engine.subject import JournalSubject
 from .probe import JournalProbe, new_probe
 
 ROUNDS = 60
+FEWER_ROUNDS = 10
 
 
 class RaceCases(Promises):
@@ -33,10 +35,10 @@ class RaceCases(Promises):
 
         Why: the new writer has read the history and decided; nothing may come into it from the past.
         """
-        async with subject.open() as journal:
+        async with pauses() as paused, subject.open() as journal:
             with quick_turns():
                 for turn in range(ROUNDS):
-                    await _overtake(subject, journal, journal, turn)
+                    await _overtake(subject, journal, journal, turn, paused)
 
     @case(requires=[Capability.DURABLE, Capability.FENCING], limit=60.0)
     async def test_a_claim_in_another_store_decides_writes_that_are_under_way(self, subject: JournalSubject) -> None:
@@ -44,10 +46,10 @@ class RaceCases(Promises):
 
         Why: a lock in memory orders the calls of one process only.
         """
-        async with subject.open() as one, subject.open() as two:
+        async with pauses() as paused, subject.open() as one, subject.open() as two:
             with quick_turns():
                 for turn in range(ROUNDS):
-                    await _overtake(subject, one, two, turn)
+                    await _overtake(subject, one, two, turn, paused)
 
     @case(requires=[Capability.DURABLE, Capability.FENCING], needs=["elsewhere"], threads=True, limit=60.0)
     async def test_a_claim_in_another_process_decides_writes_that_are_under_way(self, subject: JournalSubject) -> None:
@@ -55,9 +57,9 @@ class RaceCases(Promises):
 
         Why: this is a process that is believed dead and is not.
         """
-        async with subject.open() as one, subject.open_elsewhere() as two:
-            for turn in range(10):
-                await _overtake(subject, one, two, turn)
+        async with pauses() as paused, subject.open() as one, subject.open_elsewhere() as two:
+            for turn in range(FEWER_ROUNDS):
+                await _overtake(subject, one, two, turn, paused, of=FEWER_ROUNDS)
 
     @case(limit=20.0)
     async def test_the_highest_number_includes_a_write_that_is_under_way(self, subject: JournalSubject) -> None:
@@ -142,7 +144,10 @@ async def _begin(
         outcomes.append(error)
 
 
-async def _overtake(subject: JournalSubject, one: Journal, two: Journal, turn: int) -> None:
+async def _overtake(
+    subject: JournalSubject, one: Journal, two: Journal, turn: int, paused: ThreadPause, of: int = ROUNDS
+) -> None:
+    """Let a writer write on, claim from it, and compare what each was told; each turn claims and pauses a thread a little later."""
     old = JournalProbe(subject, one, subject.id(f"race-{turn}"))
     await old.claim()
     new = old.successor(two)
@@ -167,7 +172,9 @@ async def _overtake(subject: JournalSubject, one: Journal, two: Journal, turn: i
             await progress.wait()  # the next write is just being handed over
         for _ in range(turn // 3):
             await trio.lowlevel.checkpoint()
+        paused.begin(turn, of)
         highest = await new.claim()
+        paused.end()
         before = [event.sequence_nr for event in await new.replay()]
         if subject.has(Capability.FENCING):
             expect_numbers(before, range(1, highest + 1), f"the replay after a claim that gave {highest}")

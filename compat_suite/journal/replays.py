@@ -10,7 +10,7 @@ from kafka_persist.errors import PersistenceError
 from ..engine.case import Promises, case
 from ..engine.expect import expect_library_error, expect_numbers, raises, require
 from ..engine.subject import JournalSubject
-from ..errors import NotApplicable
+from ..errors import NotShown
 from .probe import JournalProbe, new_probe, open_probe
 
 PAGES = (1, 2, 99, 100, 101, 199, 201, 300, 999, 1_000, 1_001)
@@ -202,7 +202,7 @@ async def _measure_replay(probe: JournalProbe, total: int) -> None:
     import tracemalloc
 
     if tracemalloc.is_tracing():
-        raise NotApplicable("memory is being traced already")
+        raise NotShown("not shown: memory is being traced already")
     tracemalloc.start()
     try:
         before = tracemalloc.get_traced_memory()[0]

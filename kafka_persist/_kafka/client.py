@@ -15,7 +15,7 @@ from confluent_kafka import KafkaError
 
 from .._config.secrets import RevealedProperties
 from ..errors import AuthenticationError, ConnectError, PersistenceError
-from .errors import AUTHENTICATION, describe
+from .errors import describe, is_refusal
 
 LOGGER: Final = logging.getLogger("kafka_persist.client")
 """librdkafka's log. Without a handler of the user's only its warnings would reach stderr, so it has a silent one."""
@@ -44,14 +44,14 @@ class Reasons:
     """
 
     def __init__(self) -> None:
-        self._last: deque[tuple[int, str]] = deque(maxlen=8)
+        self._last: deque[tuple[bool, str]] = deque(maxlen=8)
         self.count = 0
         self.down = False
 
     def note(self, error: KafkaError) -> None:
         """Note an error; this is librdkafka's ``error_cb``."""
         self.count += 1
-        self._last.append((error.code(), describe(error)))
+        self._last.append((is_refusal(error), describe(error)))
         if error.code() == KafkaError._ALL_BROKERS_DOWN and not self.down:
             self.down = True
             LOGGER.warning("no broker answers: %s", self.text())
@@ -65,7 +65,7 @@ class Reasons:
 
     def authentication_failed(self) -> bool:
         """Whether a broker refused us: waiting will not help."""
-        return any(code in AUTHENTICATION for code, _ in self._last)
+        return any(is_refused for is_refused, _ in self._last)
 
     def text(self) -> str:
         """The distinct reasons, oldest first."""

@@ -52,6 +52,10 @@ AUTHORIZATION: Final = frozenset(
     }
 )
 AUTHENTICATION: Final = frozenset({KafkaError._AUTHENTICATION, KafkaError._SSL, KafkaError.SASL_AUTHENTICATION_FAILED})
+_ALERT: Final = re.compile(r"SSL alert number (\d+)")
+_ABOUT_CERTIFICATES: Final = frozenset({42, 43, 44, 45, 46, 48, 49, 116})
+"""TLS alerts of a broker that does not take the certificate that it was shown, or wants one (RFC 8446, section 6)."""
+
 MISSING: Final = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION})
 FORGOTTEN: Final = frozenset({KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION})
 """The client's own verdict from metadata, not a broker's answer to the record: handing over again may help."""
@@ -166,6 +170,17 @@ def _speaker(first: bytes) -> str:
     if first == b"HTTP":
         return "an HTTP server answers there, not a Kafka broker"
     return f"what answers there is no Kafka broker, or wants another security.protocol (its first bytes: {first!r})"
+
+
+def is_refusal(error: KafkaError) -> bool:
+    """Whether a broker, or the client, says that the other one is not who it should be.
+
+    With TLS 1.3 a broker that misses the client's certificate says so after the handshake: librdkafka takes that for a broken connection.
+    """
+    if error.code() in AUTHENTICATION:
+        return True
+    alert = _ALERT.search(error.str()) if error.code() == KafkaError._TRANSPORT else None
+    return alert is not None and int(alert[1]) in _ABOUT_CERTIFICATES
 
 
 def broker_error(error: KafkaError, doing: str) -> PersistenceError:

@@ -15,7 +15,7 @@ from kafka_persist_testkit._broker_config import Member, check_properties
 from kafka_persist_testkit._guard import Guard
 from kafka_persist_testkit._partition import PartitionState
 from kafka_persist_testkit._probe import open_probe
-from kafka_persist_testkit._storage import make_directories
+from kafka_persist_testkit._storage import make_directories, what_fills_the_disk
 from kafka_persist_testkit._supervisor import Supervisor
 from kafka_persist_testkit.errors import PortInUse, ServerFailed, ServerStateError
 from kafka_persist_testkit.modes import Mode
@@ -49,9 +49,11 @@ def start_java(request: Request) -> JavaCluster:
         if not _ports.is_free(port):
             raise _taken(port)
     for attempt in range(1, _ATTEMPTS + 1):
-        cluster = JavaCluster(request, distribution)
+        with what_fills_the_disk(request.data_dir):
+            cluster = JavaCluster(request, distribution)
         try:
-            cluster.start()
+            with what_fills_the_disk(cluster.plan.directories.work):
+                cluster.start()
         except ServerFailed as error:
             cluster.close()
             taken = {port for port in cluster.plan.ports if not _ports.is_free(port)}

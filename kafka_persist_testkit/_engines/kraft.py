@@ -30,7 +30,7 @@ def format_directories(plan: Plan, distribution: Distribution, supervisor: Super
     Raises:
         ServerFailed: Kafka's own tool failed.
     """
-    cluster_id = next(filter(None, map(_cluster_id, plan.members)), None) or _new_id()
+    cluster_id = next(filter(None, map(_cluster_id, plan.members)), None) or new_id()
     fresh = [member for member in plan.members if _cluster_id(member) is None]
     if not fresh:
         return
@@ -40,15 +40,15 @@ def format_directories(plan: Plan, distribution: Distribution, supervisor: Super
     if not supervisor.wait_exit(launch.name, _TIMEOUT) or supervisor.exit_code(launch.name) != 0:
         raise _failure(launch, supervisor.exit_code(launch.name))
     for member in others:
-        _copy_format(first, member)
+        copy_format(first, member)
 
 
-def _copy_format(source: Member, target: Member) -> None:
+def copy_format(source: Member, target: Member) -> None:
     """Give a directory what the tool gave another one: the same, but for the node's id and the directory's own."""
     for path in source.log_dirs.iterdir():
         if path.name == _META:
             lines = [line for line in path.read_text("utf-8").splitlines() if not line.startswith(_OF_ONE)]
-            own = [f"node.id={target.broker_id}", f"directory.id={_new_id()}"]
+            own = [f"node.id={target.broker_id}", f"directory.id={new_id()}"]
             (target.log_dirs / _META).write_text("\n".join([*lines, *own, ""]), "utf-8")
         elif path.is_file():
             shutil.copyfile(path, target.log_dirs / path.name)
@@ -74,7 +74,7 @@ def _cluster_id(member: Member) -> str | None:
     return match[1] if match else None
 
 
-def _new_id() -> str:
+def new_id() -> str:
     """Return a random id (of a cluster or a directory) in Kafka's form: 16 bytes, base64 for URLs, no padding, no leading dash."""
     while True:
         text = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")

@@ -5,10 +5,12 @@ import json
 import attrs
 import pytest
 
+from compat_suite import Elsewhere
 from compat_suite.capabilities import JOURNAL, Level
 from compat_suite.catalogue import JournalCases
 from compat_suite.engine.case import cases_of
 from compat_suite.engine.report import Report, Result, Status, write_json
+from compat_suite.errors import NotGiven
 from compat_suite.runner import Plan, run_journal
 from kafka_persist.abc import Capability
 from tests.compat_suite import subjects
@@ -37,13 +39,13 @@ def test_a_property_case_shows_its_smallest_example_and_seed():
     assert "the same examples again: seed 0" in result.message
 
 
-def all_passed(*, but=(), undeclared=(), status=Status.FAILED):
+def all_passed(*, but=(), undeclared=(), status=Status.FAILED, message=""):
     """A report in which each case ended well, but for some."""
     report = Report("made", "journal", JOURNAL - set(undeclared))
     for group, info in cases_of(JournalCases).values():
         missing = info.requires - report.capabilities or info.lacks & report.capabilities
         ended = status if info.name in but or set(info.needs) & set(but) else Status.PASSED
-        report.results.append(Result(info, group, Status.NOT_DECLARED if missing else ended))
+        report.results.append(Result(info, group, Status.NOT_DECLARED if missing else ended, message))
     return report
 
 
@@ -63,10 +65,28 @@ def test_a_journal_that_passes_everything_reaches_the_top():
 
 @pytest.mark.parametrize("adapter", ["faults", "backdoor", "elsewhere"])
 def test_a_level_whose_adapter_is_missing_is_not_shown(adapter):
-    report = all_passed(but=[adapter], status=Status.NOT_SHOWN)
+    report = all_passed(but=[adapter], status=Status.NOT_SHOWN, message=str(NotGiven(adapter)))
     assert report.level is Level.FULL
     assert f"crash-safe not shown: adapter `{adapter}` not given" in report.summary()
     assert report.exit_code(Level.CRASH_SAFE) == 3
+
+
+def test_a_level_whose_crash_cases_find_nowhere_to_kill_is_not_shown():
+    """A store of which no line can be traced in the other process: nothing was killed, so nothing was shown."""
+    ran = run_journal(
+        Plan(
+            factory=subjects.untraced_journal,
+            name="untraced",
+            only="a claim that is killed leaves the id usable",
+            make_elsewhere=lambda: Elsewhere("tests.compat_suite.subjects:untraced_journal"),
+        )
+    )
+    (result,) = ran.results
+    assert (result.status, ran.exit_code(Level.NONE)) == (Status.NOT_SHOWN, 3)
+
+    report = all_passed(but=[result.case.name], status=result.status, message=result.message)
+    assert report.level is Level.FULL
+    assert "crash-safe not shown: a claim that is killed leaves the id usable (no line of the" in report.summary()
 
 
 def test_a_level_whose_cases_were_not_selected_is_not_shown():

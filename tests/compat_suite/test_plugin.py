@@ -136,6 +136,18 @@ def test_a_known_failure_is_marked_and_counts_against_the_level(run):
     assert "deletes come in 2.0" in ended.stdout
 
 
+SKIPPED = """
+        @pytest.fixture
+        def elsewhere(self):
+            pytest.skip("one process at a time")
+"""
+
+
+def test_a_case_that_a_fixture_skips_is_not_shown(run):
+    ended = run(GOOD + SKIPPED, "-k", "acknowledged_events_survive or windows_give")
+    assert "1 not shown" in ended.stdout, ended.stdout
+
+
 def test_what_is_missing_is_said(run):
     source = """
         from compat_suite import JournalSpec

@@ -17,7 +17,7 @@ import attrs
 import cbor2
 import trio
 
-from kafka_persist.errors import CorruptRecord, SerializationError, SnapshotUnreadable, WriterFenced
+from kafka_persist.errors import CorruptRecord, SerializationError, SnapshotUnreadable, StoreClosed, WriterFenced
 from kafka_persist.model import PersistentRepr, Rejection, SelectedSnapshot, SnapshotMetadata
 
 from .base import CAPABILITIES, ThirdPartyJournal, ThirdPartySnapshots, check_order, check_plain, now
@@ -46,9 +46,11 @@ class FileStorage:
         self.end = 0
         self.logs = {}
         self.snapshots = {}
+        self.closed = False
 
     def close(self):
         with self.lock:
+            self.closed = True
             os.close(self.file)
 
     # --- the file ---
@@ -56,6 +58,8 @@ class FileStorage:
     @contextmanager
     def locked(self):
         with self.lock:
+            if self.closed:  # since this call was handed to its thread; the descriptor may be another file's by now
+                raise StoreClosed("this store is closed")
             fcntl.flock(self.file, fcntl.LOCK_EX)
             try:
                 self.catch_up()

@@ -17,7 +17,10 @@ CLASSES = (
 )
 DEFECTS = {}
 NEVER_ENDS = "did not end"
-MODULES = tuple(f"{store}_{kind}" for store in ("pool", "file", "key_value") for kind in ("values", "processes"))
+MODULES = (
+    *(tuple(f"{store}_{kind}" for store in ("pool", "file", "key_value") for kind in ("values", "processes"))),
+    "second_look",
+)
 
 
 @attrs.frozen

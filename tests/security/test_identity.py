@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import attrs
 import pytest
 import trio
 
+from kafka_persist import Config
 from kafka_persist.errors import AuthenticationError, ConnectError
+from kafka_persist_testkit import Security, open_test_server
 
 from .conftest import EVERYTHING, MECHANISMS, PATIENCE, persist
 
@@ -86,3 +89,21 @@ async def test_who_does_not_talk_tls_gets_no_connection(config):
     with pytest.raises(ConnectError, match=r"security\.protocol") as caught:
         await persist(plain)
     assert caught.value.retriable
+
+
+async def test_a_client_without_a_certificate_that_brokers_know_is_refused(config):
+    """Brokers say so after the handshake (TLS 1.3), and hang up: that looked like a broker that is down, worth waiting for."""
+    security = Security(mutual_tls=True, users=["alice"])
+    async with open_test_server(security=security, startup_timeout=180.0) as server:
+        stranger = str(server.certificates.key_and_chain("stranger"))
+        known = server.client_config("alice")
+
+        def at(**client):
+            made = config().journal
+            return Config(journal=attrs.evolve(made, bootstrap_servers=server.bootstrap_servers, client=client))
+
+        known.pop("bootstrap.servers")
+        none = {name: value for name, value in known.items() if name in ("security.protocol", "ssl.ca.location")}
+        assert "certificate required" in await refused(at(**none))
+        await refused(at(**known | {"ssl.key.location": stranger, "ssl.certificate.location": stranger}))
+        assert await persist(at(**known), 1) == [1]
