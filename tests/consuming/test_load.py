@@ -9,12 +9,12 @@ import attrs
 import pytest
 import trio
 
-from kafka_persist import EventTopicMapper, open_events, open_journal
+from kafka_persist import EventTopicMapper, SnapshotStoreConfig, open_events, open_journal, open_snapshot_store
 from kafka_persist._kafka import group, topic_lookups
 from kafka_persist._kafka.brokers import Brokers
 from kafka_persist._kafka.consumers import open_event_reader
 from kafka_persist._kafka.event_sink import open_event_sink
-from kafka_persist.errors import JournalBroken
+from kafka_persist.errors import ConnectError, JournalBroken
 from tests.support.waiting import until
 
 from .conftest import take, write_some
@@ -201,6 +201,8 @@ async def test_an_oauth_callback_may_take_its_time(place):
     security = {"security.protocol": "SASL_PLAINTEXT", "sasl.mechanism": "OAUTHBEARER", "oauth_cb": token}
     config = attrs.evolve(place.config, bootstrap_servers="127.0.0.1:1", connect_timeout=0.2, client=security)
 
+    snapshots = SnapshotStoreConfig(bootstrap_servers="127.0.0.1:1", connect_timeout=0.2, client=security)
+
     async def answer():
         while not asked.is_set():  # noqa: ASYNC110 - it is set in a thread
             await trio.sleep(0.01)
@@ -213,6 +215,10 @@ async def test_an_oauth_callback_may_take_its_time(place):
                 pass
             async with open_event_reader(config, [], start="earliest"):
                 pass
+            for opened in (open_journal(config), open_snapshot_store(snapshots)):
+                with pytest.raises(ConnectError):
+                    async with opened:
+                        raise AssertionError("nobody answers at this address")
             once = attrs.evolve(config, event_producer=attrs.evolve(config.event_producer, mode="exactly-once"))
             async with open_event_sink(Brokers(once)):
                 pass
