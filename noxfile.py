@@ -240,6 +240,13 @@ def search(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def search_shared(session: nox.Session) -> None:
+    """Search logs that several ids share, with cleaning and deletions (`-- tests`: the small profile)."""
+    install(session, extras="testkit")
+    session.run("python", "-m", "lab.search_shared", *(session.posargs or ["nightly"]))
+
+
+@nox.session(default=False)
 def soak(session: nox.Session) -> None:
     """Do what programs do on real brokers while faults are made, then judge (`-- --minutes 30 --brokers 3`)."""
     install(session)

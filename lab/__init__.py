@@ -3,6 +3,7 @@
     history   what happened in a run, as lines of JSON: every write, read and publication with its outcome
     checker   reads histories in one pass and lists each promise that was broken; _known is what it remembers
     search    every interleaving of a few writers on one log, against the rule of the chain
+    search_shared  the same for a log of several ids, with its index and cleaning
     soak      services, writers and readers as processes on real brokers, faults from a seed, a verdict
     mock      librdkafka's mock cluster: error codes and network faults on command
     steps     cancels a task at each checkpoint in turn

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Final
 
@@ -14,12 +14,15 @@ from .._core.chain import Chain
 from .._journal.layout import TopicPerId
 from .._journal.reading import catch_up
 from .._publishing.id_discovery import each_stored_id
+from .._shared.place import log_name, partition_of
 from ..config import Config, JournalConfig
 from ..driver import Driver, Log, TopicSpec
-from ..errors import PersistenceError, UnsupportedOperation
+from ..errors import PersistenceError, TopicMissing
 from .frame import DONE, Command, Source, with_json, with_source
 from .output import Listing, note
 from .stores import for_reading
+
+_OWNERS: Final = {"ids": "persistence id", "logs": "log"}
 
 UNDECIDED_SECONDS: Final = 5.0
 """How long an open transaction that will decide how far an id is published is waited for."""
@@ -37,16 +40,18 @@ def command(source: Source, *, ids: tuple[str, ...], group: str | None, topics: 
     """Print which persistence ids have events that are not known to be published, and how many.
 
     Without IDs all of the journal are looked at. In mode "at-least-once" the journal notes with the next record how far an
-    id is published, so up to the last write of a running program may be published already. With --group: for each
+    id is published, so up to the last write of a running program may be published already. With layout = "shared" a row is
+    of a log, which is published as a whole, and the numbers count the writes and deletions in it. With --group: for each
     partition, the group's committed position, the end of the partition, and the difference. The group is not joined.
     """
     config = source.config()
     if group is None:
         if topics:
             raise click.UsageError("--topic needs --group.")
-        with Listing(("persistence id", "published", "highest", "lag"), as_json=as_json) as listing:
+        what = "logs" if config.journal.layout == "shared" else "ids"
+        with Listing((_OWNERS[what], "published", "highest", "lag"), as_json=as_json) as listing:
             looked_at = trio.run(publication, config, ids, listing)
-        note(f"{looked_at} ids looked at, {listing.count} with events that are not known to be published")
+        note(f"{looked_at} {what} looked at, {listing.count} with events that are not known to be published")
         return DONE
     if not topics or ids:
         raise click.UsageError("--group needs --topic, and no IDs.")
@@ -56,29 +61,38 @@ def command(source: Source, *, ids: tuple[str, ...], group: str | None, topics: 
 
 
 async def publication(config: Config, ids: tuple[str, ...], listing: Listing) -> int:
-    """Print the ids that are behind; how many were looked at.
+    """Print the ids, or shared logs, that are behind; how many were looked at.
 
     Raises:
-        UnsupportedOperation: the layout publishes nothing.
-        StoredDataError: an id is damaged; the others were printed.
+        StoredDataError: an id or a log is damaged; the others were printed.
         BrokerError: there was no answer.
     """
     from .._kafka.driver import open_driver
 
     journal = for_reading(config.journal)
-    if journal.layout != "topic-per-id":
-        raise UnsupportedOperation(
-            'lag is not shown for a journal with layout = "shared" yet; publishing_statistics() tells how many of its logs are behind'
-        )
     async with open_driver(journal) as driver:
         published = Publication(driver, journal, listing)
-        if ids:
+        if journal.layout == "shared":
+            _raise_first(await _shared_logs(published, ids))
+        elif ids:
             for persistence_id in ids:
                 await published.look(persistence_id)
         else:
             failures = await each_stored_id(driver, journal, TopicPerId(journal), published.look)
             _raise_first(failures.values())
         return published.looked_at
+
+
+async def _shared_logs(published: Publication, ids: tuple[str, ...]) -> Sequence[PersistenceError]:
+    """Look at the logs of these ids, or at all of them; what could not be read."""
+    partitions = published.config.shared.partitions
+    failures: list[PersistenceError] = []
+    for partition in sorted({partition_of(name, partitions) for name in ids}) if ids else range(partitions):
+        try:
+            await published.look_at_shared(partition)
+        except PersistenceError as error:
+            failures.append(error)
+    return failures
 
 
 def _raise_first(failures: Iterable[PersistenceError]) -> None:
@@ -102,16 +116,24 @@ class Publication:
         published = head.published
         if self.config.event_producer.mode == "exactly-once":
             published = max(published, await trio.to_thread.run_sync(partial(_committed, self.config, log)))
+        self._add("persistence_id", persistence_id, published, "highest_sequence_nr", head.highest)
+
+    async def look_at_shared(self, partition: int) -> None:
+        """Print a log that several ids share if it is behind; one that nobody has written to is not."""
+        log = Log(self.config.shared_topic, partition)
+        name = log_name(partition, self.config.shared.partitions)
+        try:
+            head = (await catch_up(self.driver, log, Chain(name, shared=True))).head
+        except TopicMissing:
+            return
+        self._add("log", str(log), head.published, "highest", head.highest)
+
+    def _add(self, owner: str, name: str, published: int, number: str, highest: int) -> None:
         self.looked_at += 1
-        lag = head.highest - published
+        lag = highest - published
         if lag > 0:
-            fields = {
-                "persistence_id": persistence_id,
-                "published_up_to": published,
-                "highest_sequence_nr": head.highest,
-                "lag": lag,
-            }
-            self.listing.add(fields, (persistence_id, str(published), str(head.highest), str(lag)))
+            fields = {owner: name, "published_up_to": published, number: highest, "lag": lag}
+            self.listing.add(fields, (name, str(published), str(highest), str(lag)))
 
 
 def _committed(config: JournalConfig, log: Log) -> int:

@@ -16,7 +16,7 @@ from .._core.chain import delete_envelope
 from .._core.entries import join_entries
 from .._core.items import RUN_OVERHEAD, State, encode_item
 from .._journal.batch import Batch
-from ..errors import BrokerError, PersistenceError, WriteOutcomeUnknown, WriterFenced, printable
+from ..errors import BrokerError, ClaimOutcomeUnknown, PersistenceError, WriteOutcomeUnknown, WriterFenced, printable
 from .log import SharedLog
 from .shard import Shard
 from .waiting import SharedItem
@@ -91,9 +91,11 @@ class Deletions:
             envelope = delete_envelope(log.chain, uuid.uuid4().bytes, log.chain.head.floor)
             try:
                 await log.append(envelope._replace(entries=entries))
-            except WriteOutcomeUnknown as error:
+            except ClaimOutcomeUnknown as error:
                 error.persistence_id = persistence_id
                 raise
+            except WriteOutcomeUnknown:
+                return  # somebody took the log over and has cut it meanwhile: the index says what counts
 
     def fulfil(self, log: SharedLog, wanted: State) -> None:
         """Delete what another process, which looks until it is done, tried to delete from a log that this one owns."""

@@ -104,7 +104,8 @@ class SharedLog(IndexedLog):
     def is_known_since_claim(self, persistence_id: str) -> bool:
         """Whether the index has all of an id, as a claim has just looked: true once, for the replay of a recovery, before any write.
 
-        Who took the log over since then has fenced the claim's writer, which will be told so when it writes.
+        Who took the log over since then has fenced the claim's writer, which will be told so when it writes. What another process
+        has deleted since then is still in it: a recovery is of the moment of its claim.
         """
         return self.owned and self.writers.take_just_claimed(persistence_id)
 

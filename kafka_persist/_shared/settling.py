@@ -62,6 +62,7 @@ async def decide(log: SharedLog, sent: Sent, ack: Ack) -> tuple[Result, bool]:
     Raises:
         StoredDataError: the log is damaged.
         WriteOutcomeUnknown: another process took the log over and has cut off what would tell.
+        BrokerError: it cannot be found out, and waiting would not help.
     """
     if ack.fate is not Fate.UNKNOWN:
         try:
@@ -95,6 +96,8 @@ async def _counts(log: SharedLog, sent: Sent) -> bool:
                     await answered.wait()
                     pause = FIRST_PAUSE
             except BrokerError as error:
+                if not error.retriable:  # a topic that is gone, an index on a full disk: the next claim says so
+                    raise
                 reason = str(error)
                 await trio.sleep(pause)
             if pause == LONGEST_PAUSE and not warned:

@@ -84,6 +84,8 @@ class Log:
         start: the first offset that can still be read.
         damaged: the broker lost records of it.
         counted: the offsets of the records that count.
+        indexes: what is known behind each of them.
+        used: highest number and floor of each id, added up apart from any index.
         truth: what all records make, judged without cuts; an error if that fails.
     """
 
@@ -92,6 +94,8 @@ class Log:
     start: int = 0
     damaged: bool = False
     counted: tuple[int, ...] = ()
+    indexes: tuple[int, ...] = ()
+    used: tuple[tuple[str, int, int], ...] = ()
     truth: int | Failure = 0
 
     @property
@@ -115,6 +119,7 @@ class World:
         self._record_numbers: dict[Stored, int] = {}
         self._known_numbers: dict[Known, int] = {}
         self._log_numbers: dict[tuple[tuple[int, ...], int, bool], int] = {}
+        self._taken: dict[tuple[int, int, int], int] = {}
         self._steps: dict[tuple[int, int, int, int], int | Failure] = {}
         self._readings: dict[tuple[int, int, int], int | Failure] = {}
         self.nothing = self.number_of(Known(Chain(NAME, shared=True)))
@@ -193,12 +198,16 @@ class World:
         Raises:
             StoredDataError: its items contradict what came before.
         """
+        key = known, offset, record
+        if (found := self._taken.get(key)) is not None:
+            return found
         stored, index = self.records[record], self.thaw(self.known[known])
         if stored.envelope.prev_offset > index.offset:
             index.begin_at_cut()
         items = stored.items if self.protocol.takes_states or stored.envelope.kind is not Kind.DELETE else ()
         index.take(offset, items, f"log@{offset}")
-        return self.freeze(chain, index)
+        found = self._taken[key] = self.freeze(chain, index)
+        return found
 
     def _step(self, known: int, offset: int, record: int, log_start: int) -> int:
         chain = self.known[known].chain
@@ -248,9 +257,11 @@ class World:
         head = self.known[known].chain.head
         if head.offset < 0:
             return self.nothing
-        if self.protocol.looks_at_head and log.start <= head.offset:
-            if head.offset >= log.end or _head_of(self.records[log.records[head.offset]].envelope, head) != head:
-                return self.nothing  # of another history: built anew
+        looks = self.protocol.looks_at_head and log.start <= head.offset
+        if looks and (
+            head.offset >= log.end or _head_of(self.records[log.records[head.offset]].envelope, head) != head
+        ):
+            return self.nothing  # of another history: built anew
         chain = Chain(NAME, head, head.offset + 1, oldest=head.highest + 1, shared=True)
         return self.number_of(self.known[known]._replace(chain=chain))
 
@@ -258,25 +269,56 @@ class World:
 
     def _judge(self, number: int) -> None:
         log = self.logs[number]
-        known, counted, indexes = self.nothing, list[int](), list[int]()
-        truth: int | Failure
+        before = self._log_numbers.get((log.records[:-1], log.start, log.damaged))
+        known, counted, indexes, begin = self.nothing, list[int](), list[int](), 0
+        used: dict[str, tuple[int, int]] = {}
+        if before is not None and log.records and isinstance(truth := self.logs[before].truth, int):
+            known, begin = truth, log.end - 1
+            counted, indexes = list(self.logs[before].counted), list(self.logs[before].indexes)
+            used = {name: (highest, floor) for name, highest, floor in self.logs[before].used}
+        result: int | Failure
         try:
-            for offset, record in enumerate(log.records):
-                known = self._step(known, offset, record, 0)
+            for offset in range(begin, log.end):
+                known = self._step(known, offset, log.records[offset], 0)
                 if self.known[known].chain.head.offset == offset:
                     counted.append(offset)
                     indexes.append(known)
-            truth = known
+                    self._add_up(used, self.records[log.records[offset]])
+            result = known
         except PersistenceError as error:
-            truth = type(error)
+            result = type(error)
             if not log.damaged:
-                raise Violation(f"a reader of all records raises {truth.__name__}") from None
-        log = self.logs[number] = attrs.evolve(log, counted=tuple(counted), truth=truth)
-        self.check_reading(log, self.read(self.nothing, log), "a reader from the log's start")
-        if log.start:
+                raise Violation(f"a reader of all records raises {result.__name__}") from None
+        total = tuple((name, *used[name]) for name in sorted(used))
+        log = self.logs[number] = attrs.evolve(
+            log, counted=tuple(counted), indexes=tuple(indexes), used=total, truth=result
+        )
+        if isinstance(result, int) and self.known[result].visible[0] != total:
+            raise Violation(f"the index has {self.known[result].visible[0]}, the records say {total}")
+        if log.start:  # otherwise all of them fold the same records
+            self.check_reading(log, self.read(self.nothing, log), "a reader from the log's start")
             for index in indexes:
                 reading = self.read(self.restart(index, log), log)
                 self.check_reading(log, reading, f"an index of offset {self.known[index].offset}")
+
+    def _add_up(self, used: dict[str, tuple[int, int]], stored: Stored) -> None:
+        """No number is used twice, and nothing goes back."""
+        for item in stored.items:
+            match item:
+                case Run(name, _, first, last, _, False):
+                    highest, floor = used.get(name, (0, 0))
+                    if first <= highest:
+                        raise Violation(f"{name} has event {first} behind event {highest}")
+                    used[name] = last, floor
+                case State(name, highest, floor):
+                    before = used.get(name, (0, 0))
+                    if highest != before[0] or floor < before[1]:
+                        raise Violation(
+                            f"{name} is deleted to {floor} of {highest}, and was to {before[1]} of {before[0]}"
+                        )
+                    used[name] = highest, floor
+                case _:
+                    pass  # what is carried was there before
 
     def check_reading(self, log: Log, reading: int | Failure, who: str) -> None:
         """A reader sees what there is, or raises for a reason."""

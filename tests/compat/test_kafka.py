@@ -77,11 +77,6 @@ class OnZooKeeper:
         return kafka_server
 
 
-@pytest.fixture(scope="session")
-def kraft_server(kafka_server_factory):
-    return kafka_server_factory("kraft")
-
-
 class OnKraft:
     @pytest.fixture
     def server(self, kraft_server):

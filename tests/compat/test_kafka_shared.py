@@ -1,4 +1,4 @@
-"""The journal of the shared layout keeps every promise on a real broker, with ZooKeeper and (marker `kraft`) with KRaft.
+"""The journal of the shared layout keeps every promise on a real broker, with ZooKeeper and with KRaft (`nox -s compat`).
 
 Cases that need ids which two processes can write to independently use ids of different logs.
 """
@@ -10,7 +10,7 @@ from kafka_persist import JournalConfig
 from kafka_persist._shared.place import partition_of
 from kafka_persist.config import EventProducerConfig, SharedConfig
 
-from .test_kafka import LIMIT, KafkaJournal, OnKraft, OnZooKeeper, kraft_server  # noqa: F401 - a fixture
+from .test_kafka import LIMIT, KafkaJournal, OnKraft, OnZooKeeper
 
 pytestmark = pytest.mark.broker
 

@@ -10,6 +10,7 @@ import trio
 import trio.testing
 
 from kafka_persist import (
+    AuthorizationError,
     BrokerError,
     PersistenceError,
     RecoveryStalled,
@@ -240,3 +241,29 @@ async def test_the_number_of_a_write_that_left_is_free_at_once(autojump_clock):
                 await one.write("gone")
             assert await one.write("kept") == [None]
         assert await replayed(journal, "one") == ["kept"]
+
+
+async def test_what_cannot_be_found_out_ends_the_writers_until_the_next_claim(autojump_clock):
+    """An error that does not pass by itself is not waited for: the next claim meets it, or goes on."""
+    async with open_world() as world:
+        network = Script()
+        journal = await world.journal(network)
+        one, two = await Writer(journal, "one").claim(), await Writer(journal, "two").claim()
+        scan = journal._driver.scan
+
+        async def denied(*_args):
+            await trio.lowlevel.checkpoint()
+            raise AuthorizationError("no ACL for Read")
+
+        journal._driver.scan = denied
+        network.next = [SILENT]
+        with trio.fail_after(3), pytest.raises(WriteOutcomeUnknown, match="no ACL for Read"):
+            await one.write("a")
+        with pytest.raises(WriterFenced, match="the outcome of an earlier record is unknown"):
+            await two.write("b")
+        with pytest.raises(AuthorizationError):
+            await journal.claim("two", two.uuid)
+        journal._driver.scan = scan
+        heir = await Writer(journal, "one").claim()
+        assert (heir.highest, await replayed(journal, "one")) == (1, ["a"])
+        assert await heir.write("c") == [None]
