@@ -6,8 +6,9 @@ import math
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, contextmanager
 from functools import partial
-from typing import Any, Literal, TypeVar, overload
+from typing import Any, Literal, TypeVar, Unpack, overload
 
+import attrs
 import trio
 
 from ._config.describing import describe
@@ -28,6 +29,7 @@ from .journal import KafkaJournal, open_journal
 from .model import PersistentRepr, check_persistence_id
 from .publishing import EventTopicMapper
 from .serialization import Serializer, default_serializer
+from .shards import Opening, ShardOptions, Shards, open_kafka_shards
 from .snapshots import open_snapshot_store
 from .tagging import Labeller
 from .tracing import Tracing
@@ -265,12 +267,15 @@ class Persistence:
             tracing=self._services.tracing,
         )
 
-    async def _recover(self, type_: EntityType[Any, Any], persistence_id: str, tally: Tally) -> Entity[Any, Any]:
+    async def _recover(
+        self, type_: EntityType[Any, Any], persistence_id: str, tally: Tally, journal: Journal | None = None
+    ) -> Entity[Any, Any]:
         """Open an entity for a registry, which gives the name back when it has closed it."""
+        services = self._services if journal is None else attrs.evolve(self._services, journal=journal)
         with self._name(persistence_id) as held:
             async with self._permits:
                 entity = await recover_entity(
-                    self._services,
+                    services,
                     type_.fold(persistence_id),
                     retention=type_.retention,
                     labeller=type_.labeller,
@@ -387,3 +392,13 @@ class KafkaPersistence(Persistence):
         found = self._services.journal
         assert isinstance(found, KafkaJournal)
         return found
+
+    def shards(
+        self, group: str, *types: EntityType[Any, Any], **options: Unpack[ShardOptions]
+    ) -> AbstractAsyncContextManager[Shards]:
+        """Share the entities of these types with the other processes of `group`; see `kafka_persist.shards`."""
+        assert self._settings is not None
+        opening = Opening(
+            self._settings.journal, self.journal, self._services.serializer, self._recover, self._names.discard
+        )
+        return open_kafka_shards(opening, group, types, options)

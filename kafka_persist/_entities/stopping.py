@@ -16,6 +16,14 @@ class NotRun(Exception):  # noqa: N818 - never leaves the library
     """A command found the entity stopped by another one: it did not run, and nothing of it is stored."""
 
 
+def retired(persistence_id: str) -> WriterFenced:
+    """The error of those who waited for an entity that was taken over while it was opened."""
+    return WriterFenced(
+        f"{printable(persistence_id)} was taken over while it was being opened. Certainly nothing was stored; the same call may "
+        "succeed later"
+    ).about(persistence_id)
+
+
 def stopped(persistence_id: str, failure: BaseException) -> PersistenceError:
     """The error of every call after the one that stopped the entity; it says one thing to do, as the first did."""
     told = f"the entity {printable(persistence_id)} stopped: {failure}"

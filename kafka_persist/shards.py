@@ -1,0 +1,461 @@
+"""Shards: one service on many processes, by Kafka's own consumer groups.
+
+Each process opens ``persistence.shards(...)`` with the same group and types, and asks: ``await shards.ask(account, "4711",
+withdraw, 50)``. If the shard of that id is here, it is a call; otherwise a command goes to the process that has it.
+"""
+
+from __future__ import annotations
+
+import math
+import secrets
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from typing import Any, Concatenate, Final, ParamSpec, TypedDict, TypeVar, overload
+
+import attrs
+import trio
+
+from ._entities.keys import check_key
+from ._lifecycle import background
+from ._live.policy import ReopenPolicy
+from ._live.registry import AnyEntity, AnyType, Registry
+from ._live.tally import Health, Tally
+from ._shards.asking import Asker, Request
+from ._shards.executing import RETRIED, Decider, Executor
+from ._shards.guarding import ShardJournal
+from ._shards.member import Member, holds
+from ._shards.ports import Connections
+from ._shards.records import Answer, Outcome, dump_payload, load_payload
+from ._shards.worker import Counters, Parts, Phase
+from ._shared.place import partition_of
+from ._shared.store import SharedJournal
+from .abc import Journal
+from .command import Reply
+from .config import JournalConfig
+from .entities import Entities
+from .entity_type import EntityType
+from .errors import CommandExpired, CommandRefused, UsageError, WriterFenced, printable
+from .limits import MAX_ADDRESS_LENGTH
+from .serialization import Serializer, default_serializer
+from .tagging import Tagged
+
+__all__ = ["Opening", "ShardOptions", "ShardStatistics", "Shards", "open_kafka_shards", "open_shards"]
+
+S = TypeVar("S")
+E = TypeVar("E")
+R = TypeVar("R")
+P = ParamSpec("P")
+
+LOCAL_POLICY: Final = ReopenPolicy(attempts=3, first_pause=0.01, longest_pause=0.05)
+"""A call that finds its entity stopped tries again at once; one whose shard has gone becomes a command."""
+
+MOST_IN_BATCH: Final = 256
+"""Commands in one batch."""
+
+
+@attrs.frozen(kw_only=True)
+class ShardStatistics:
+    """What the shards of a process do, and have done since they were opened.
+
+    Attributes:
+        partitions: how many shards there are.
+        here: how many take commands in this process.
+        moving: how many are coming or leaving.
+        waiting: commands that were read and not executed yet.
+        asking: questions of this process that are on their way.
+        executed: commands from the topic that took effect here, or were refused.
+        batches: how many writes that took.
+        claims: times that a shard came here, or was claimed again.
+        failures: batches that were given up, and executed by the next claim's owner.
+        called: questions that were calls, as their shard was here.
+        sent: questions that went to another process, or waited for a shard.
+    """
+
+    partitions: int
+    here: int
+    moving: int
+    waiting: int
+    asking: int
+    executed: int
+    batches: int
+    claims: int
+    failures: int
+    called: int
+    sent: int
+
+
+class Shards:
+    """The entities of a journal, wherever they are; opened by `KafkaPersistence.shards`. Any number of tasks may use it."""
+
+    def __init__(
+        self,
+        entities: Entities,
+        asker: Asker,
+        member: Member,
+        types: Mapping[str, AnyType],
+        serializer: Serializer,
+        counters: Counters,
+        partitions: int,
+    ) -> None:
+        self._entities = entities
+        self._asker = asker
+        self._member = member
+        self._types = types
+        self._serializer = serializer
+        self._counters = counters
+        self._partitions = partitions
+        self._called = self._sent = 0
+
+    def __repr__(self) -> str:
+        found = self.statistics()
+        return f"<Shards: {found.here} of {found.partitions} here, {found.moving} moving, {found.asking} questions on their way>"
+
+    @overload
+    async def ask(
+        self,
+        type_: EntityType[S, E],
+        id_: str,
+        command: Callable[Concatenate[S, P], Reply[R, E]],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> R: ...
+
+    @overload
+    async def ask(
+        self,
+        type_: EntityType[S, E],
+        id_: str,
+        command: Callable[Concatenate[S, P], Iterable[E | Tagged[E]]],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> tuple[E, ...]: ...
+
+    async def ask(self, type_: AnyType, id_: str, command: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        """Have a command executed on an entity, by whoever has its shard; as `Entities.execute`.
+
+        A command takes effect at most once, and those that a task asks for one after the other take effect in this order.
+
+        Args:
+            type_: its kind, one of those that the shards were opened with.
+            id_: which one.
+            command: one of the type's `commands`; ``command(state, *args, **kwargs)`` returns events or a `Reply`, or refuses
+                by raising. It may be called again, where what it decided before is certainly not stored.
+            args: for `command`: plain data, or objects of registered types.
+            kwargs: the same.
+
+        Returns:
+            The events, without their tags; or the value of the `Reply`.
+
+        Raises:
+            CommandRefused: the command raised, or what it decided cannot be stored; certainly nothing is stored.
+            CommandExpired: its time was up before the owner came to it; certainly not executed.
+            WriteOutcomeUnknown: no reply in time. It may have taken effect, once; its execution is not begun any more.
+            BrokerError: it was not sent; certainly not executed.
+            UsageError: the type or the command is not known here, or an argument has no stored form.
+
+        Cancellation: before the command is sent: not executed. After that: at once, and it may take effect, once; a deadline
+            of the caller's travels with it.
+        """
+        return await self._ask("", type_, id_, command, args, kwargs)
+
+    @overload
+    async def ask_once(
+        self,
+        type_: EntityType[S, E],
+        id_: str,
+        key: str,
+        command: Callable[Concatenate[S, P], Reply[R, E]],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> R: ...
+
+    @overload
+    async def ask_once(
+        self,
+        type_: EntityType[S, E],
+        id_: str,
+        key: str,
+        command: Callable[Concatenate[S, P], Iterable[E | Tagged[E]]],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> tuple[E, ...]: ...
+
+    async def ask_once(
+        self, type_: AnyType, id_: str, key: str, command: Callable[..., Any], /, *args: Any, **kwargs: Any
+    ) -> Any:
+        """Have a command executed unless one with this key has taken effect on the entity; see `Entity.execute_once`.
+
+        After `WriteOutcomeUnknown`, or in another process after a crash, ask again with the same key: the first answer
+        comes, or the command is executed now.
+
+        Raises, and cancellation: as `ask`.
+        """
+        return await self._ask(check_key(key), type_, id_, command, args, kwargs)
+
+    async def _ask(
+        self, key: str, type_: AnyType, id_: str, command: Callable[..., Any], args: Any, kwargs: Any
+    ) -> Any:
+        name, persistence_id = self._name(type_, command), type_.persistence_id(id_)
+        dump = self._serializer
+        request = Request(
+            type=type_.name,
+            id=id_,
+            name=name,
+            arguments=[dump_payload(dump, value) for value in args],
+            named={each: dump_payload(dump, value) for each, value in kwargs.items()},
+            key=key,
+        )
+        partition = partition_of(persistence_id, self._partitions)
+        if self._member.is_here(partition) and not self._asker.is_asking(partition):
+            try:
+                self._called += 1
+                return await self._call(key, type_, id_, command, args, kwargs)
+            except WriterFenced:  # certainly not stored: the shard has gone, or is just being claimed again
+                pass
+        self._sent += 1
+        answer = await self._asker.ask(partition, persistence_id, request)
+        return self._result(answer, persistence_id)
+
+    async def _call(
+        self, key: str, type_: AnyType, id_: str, command: Callable[..., Any], args: Any, kwargs: Any
+    ) -> Any:
+        decider = Decider(command, self._serializer)
+        try:
+            if key:
+                return await self._entities.execute_once(type_, id_, key, decider, *args, **kwargs)
+            return await self._entities.execute(type_, id_, decider, *args, **kwargs)
+        except RETRIED:
+            raise
+        except Exception as error:
+            raise _refused(type_.persistence_id(id_), type(error).__name__, str(error)) from error
+
+    def _name(self, type_: AnyType, command: Callable[..., Any]) -> str:
+        name = getattr(type_, "name", None)
+        if not isinstance(name, str) or self._types.get(name) is not type_:
+            raise UsageError(
+                f"the shards were not opened with the type {type_!r:.200}: persistence.shards(group, {name}, ...)"
+            )
+        return type_.command_name(command)
+
+    def _result(self, answer: Answer, persistence_id: str) -> Any:
+        match answer.outcome:
+            case Outcome.EVENTS:
+                return tuple(load_payload(self._serializer, payload) for payload in answer.content)
+            case Outcome.VALUE:
+                return load_payload(self._serializer, answer.content)
+            case Outcome.REFUSED:
+                raise _refused(persistence_id, *answer.content)
+            case Outcome.EXPIRED:
+                raise CommandExpired(f"{printable(persistence_id)}: {answer.content[1]}").about(persistence_id)
+
+    # --- what is where -------------------------------------------------------------------------------------------
+
+    @property
+    def here(self) -> frozenset[int]:
+        """The shards that take commands in this process, by the numbers of their partitions."""
+        return frozenset(worker.partition.partition for worker in self._member.workers if worker.here)
+
+    async def wait_here(self, count: int = 1) -> None:
+        """Wait until at least so many shards take commands in this process: to say that it is ready, or in tests."""
+        await trio.lowlevel.checkpoint()
+        while len(self.here) < count:
+            await self._member.changed.wait()
+
+    def statistics(self) -> ShardStatistics:
+        """What is here now, and what was done so far."""
+        workers, counters = self._member.workers, self._counters
+        return ShardStatistics(
+            partitions=self._partitions,
+            here=sum(worker.here for worker in workers),
+            moving=sum(worker.phase is not Phase.HERE for worker in workers),
+            waiting=sum(len(worker.waiting) for worker in workers),
+            asking=self._asker.questions,
+            executed=counters.executed,
+            batches=counters.batches,
+            claims=counters.claims,
+            failures=counters.failures,
+            called=self._called,
+            sent=self._sent,
+        )
+
+    def health(self) -> Health:
+        """Whether the group is served, and entities can be opened, written and saved; if not, what is the matter."""
+        problems = self._entities.health().problems
+        if self._member.problem:
+            problems = (f"the group cannot be served: {self._member.problem}", *problems)
+        return Health(not problems, problems)
+
+
+def _refused(persistence_id: str, kind: str, reason: str) -> CommandRefused:
+    told = f"{kind}: {reason}" if reason else kind
+    return CommandRefused(f"{printable(persistence_id)} refused the command: {told}", kind, reason).about(
+        persistence_id
+    )
+
+
+def wall_clock() -> int:
+    """Milliseconds since 1970."""
+    return time.time_ns() // 1_000_000
+
+
+class ShardOptions(TypedDict, total=False):
+    """What `KafkaPersistence.shards` takes by name.
+
+    Attributes:
+        address: where this process takes requests, in words of its own, at most 200 characters: its claims tell it, for `Shards.owner`.
+        idle_after: seconds after which an entity that nobody uses is closed; None never closes one for its age. By default 60.
+        limit: entities that may be open at once, 10,000 by default.
+        patience: seconds that a question may take, 30 by default. Then its outcome is unknown, and it is not begun any more.
+    """
+
+    address: str
+    idle_after: float | None
+    limit: int
+    patience: float
+
+
+@attrs.frozen
+class Opening:
+    """What shards need of a persistence.
+
+    Attributes:
+        config: the journal's.
+        journal: where the events are.
+        serializer: the journal's.
+        recover: opens an entity on the given journal.
+        release: gives its name back.
+    """
+
+    config: JournalConfig
+    journal: Journal
+    serializer: Serializer | None
+    recover: Callable[[AnyType, str, Tally, Journal], Awaitable[AnyEntity]]
+    release: Callable[[str], None]
+
+
+def open_kafka_shards(
+    opening: Opening, group: str, types: Iterable[AnyType], options: ShardOptions
+) -> AbstractAsyncContextManager[Shards]:
+    """Open shards on Kafka; `KafkaPersistence.shards` is for programs."""
+    return _open_kafka_shards(opening, group, tuple(types), options)
+
+
+@asynccontextmanager
+async def _open_kafka_shards(
+    opening: Opening, group: str, types: tuple[AnyType, ...], options: ShardOptions
+) -> AsyncIterator[Shards]:
+    from ._kafka.shard_connections import open_shard_connections
+
+    async with (
+        open_shard_connections(opening.config) as connections,
+        open_shards(connections, opening, group, types, **options) as shards,
+    ):
+        yield shards
+
+
+@asynccontextmanager
+async def open_shards(
+    connections: Connections,
+    opening: Opening,
+    group: str,
+    types: Iterable[AnyType],
+    *,
+    address: str = "",
+    idle_after: float | None = 60.0,
+    limit: int = 10_000,
+    patience: float = 30.0,
+    clock: Callable[[], int] = wall_clock,
+) -> AsyncIterator[Shards]:
+    """Open shards on connections of one's own, to a simulated Kafka for example; otherwise as `KafkaPersistence.shards`.
+
+    Args:
+        connections: to Kafka.
+        opening: what is needed of the persistence.
+        group: the consumer group.
+        types: the kinds of entities.
+        address: see `ShardOptions`, also for the following.
+        idle_after: for how long an entity stays open.
+        limit: how many.
+        patience: of a question.
+        clock: milliseconds since 1970, the same in all processes as far as clocks are.
+
+    Raises:
+        UsageError: no group, no types, an argument out of its range, or a journal that is not of the shared layout.
+    """
+    journal, serializer, config = opening.journal, opening.serializer or default_serializer(), opening.config
+    known = {type_.name: _checked(type_, serializer) for type_ in types}
+    _check(journal, group, known, address, limit, patience)
+    assert isinstance(journal, SharedJournal)
+    partitions = config.shared.partitions
+    members: list[Member] = []
+    guarded = ShardJournal(journal, lambda name: members[0].may_open(partition_of(name, partitions)))
+    place = secrets.randbelow(partitions)
+    asker = Asker(
+        connections,
+        commands=config.command_topic,
+        replies=config.reply_topic,
+        place=place,
+        patience=patience,
+        clock=clock,
+    )
+    tally = Tally()
+    async with AsyncExitStack() as stack:
+        reply_reader = await stack.enter_async_context(connections.open_replies(place))
+        reader = await stack.enter_async_context(connections.open_commands(group))
+        tasks = await stack.enter_async_context(background("the shards"))
+        registry = Registry(
+            lambda type_, name: opening.recover(type_, name, tally, guarded),
+            opening.release,
+            limit=limit,
+            idle_after=idle_after,
+            tasks=tasks,
+            tally=tally,
+        )
+        stack.callback(registry.close_now)
+        parts = Parts(
+            registry=registry,
+            answer=asker.send_answer,
+            address=address,
+            batch=max(1, min(MOST_IN_BATCH, limit // (2 * partitions))),
+            make_executor=lambda log: Executor(
+                log=log, registry=registry, types=known, serializer=serializer, clock=clock
+            ),
+            holds=holds(partitions),
+        )
+        logs = [journal.command_log(partition) for partition in range(partitions)]
+        member = Member(reader, config.command_topic, logs, parts, tasks)
+        members.append(member)
+        tasks.spawn(registry.passivate_idle)
+        tasks.spawn(asker.run, reply_reader)
+        tasks.spawn(member.run)
+        entities = Entities(registry, tally, LOCAL_POLICY, serializer, limit)
+        yield Shards(entities, asker, member, known, serializer, parts.counters, partitions)
+        await member.leave()
+        await registry.close()
+
+
+def _check(
+    journal: Journal, group: str, known: Mapping[str, AnyType], address: str, limit: int, patience: float
+) -> None:
+    if not isinstance(journal, SharedJournal):
+        raise UsageError('shards need the shared layout: set kafka-journal.layout = "shared"')
+    if not group or not known:
+        raise UsageError("shards need the name of a consumer group and at least one EntityType")
+    if len(address) > MAX_ADDRESS_LENGTH:
+        raise UsageError(f"an address has at most {MAX_ADDRESS_LENGTH} characters, not {len(address)}")
+    if type(limit) is not int or limit < 1:
+        raise UsageError(f"limit must be a whole number from 1 on, not {limit!r}")
+    if not 0 < patience < math.inf:
+        raise UsageError(f"patience must be a positive number of seconds, not {patience!r}")
+
+
+def _checked(type_: AnyType, serializer: Serializer) -> AnyType:
+    if not isinstance(type_, EntityType):
+        raise UsageError(f"shards take EntityTypes, not {type(type_).__name__}")
+    type_.check_types(serializer)
+    return type_
