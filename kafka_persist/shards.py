@@ -6,41 +6,37 @@ withdraw, 50)``. If the shard of that id is here, it is a call; otherwise a comm
 
 from __future__ import annotations
 
-import math
 import secrets
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from typing import Any, Concatenate, Final, ParamSpec, TypedDict, TypeVar, overload
+from typing import Any, Concatenate, Final, ParamSpec, TypeAlias, TypeVar, overload
 
-import attrs
 import trio
 
 from ._entities.keys import check_key
 from ._lifecycle import background
 from ._live.policy import ReopenPolicy
-from ._live.registry import AnyEntity, AnyType, Registry
+from ._live.registry import AnyType, Registry
 from ._live.tally import Health, Tally
 from ._shards.asking import Asker, Request
 from ._shards.executing import RETRIED, Decider, Executor
 from ._shards.guarding import ShardJournal
 from ._shards.member import Member, holds
+from ._shards.opening import Opening, ShardOptions, ShardStatistics, check_opening, types_by_name, wall_clock
 from ._shards.ports import Connections
 from ._shards.records import Answer, Outcome, dump_payload, load_payload
 from ._shards.worker import Counters, Parts, Phase
 from ._shared.place import partition_of
-from ._shared.store import SharedJournal
-from .abc import Journal
 from .command import Reply
-from .config import JournalConfig
 from .entities import Entities
 from .entity_type import EntityType
 from .errors import CommandExpired, CommandRefused, UsageError, WriterFenced, printable
-from .limits import MAX_ADDRESS_LENGTH
 from .serialization import Serializer, default_serializer
 from .tagging import Tagged
 
-__all__ = ["Opening", "ShardOptions", "ShardStatistics", "Shards", "open_kafka_shards", "open_shards"]
+__all__ = ["ShardOptions", "ShardStatistics", "Shards"]
+
+ShardOptions.__module__ = ShardStatistics.__module__ = __name__  # where users import them from
 
 S = TypeVar("S")
 E = TypeVar("E")
@@ -52,37 +48,6 @@ LOCAL_POLICY: Final = ReopenPolicy(attempts=3, first_pause=0.01, longest_pause=0
 
 MOST_IN_BATCH: Final = 256
 """Commands in one batch."""
-
-
-@attrs.frozen(kw_only=True)
-class ShardStatistics:
-    """What the shards of a process do, and have done since they were opened.
-
-    Attributes:
-        partitions: how many shards there are.
-        here: how many take commands in this process.
-        moving: how many are coming or leaving.
-        waiting: commands that were read and not executed yet.
-        asking: questions of this process that are on their way.
-        executed: commands from the topic that took effect here, or were refused.
-        batches: how many writes that took.
-        claims: times that a shard came here, or was claimed again.
-        failures: batches that were given up, and executed by the next claim's owner.
-        called: questions that were calls, as their shard was here.
-        sent: questions that went to another process, or waited for a shard.
-    """
-
-    partitions: int
-    here: int
-    moving: int
-    waiting: int
-    asking: int
-    executed: int
-    batches: int
-    claims: int
-    failures: int
-    called: int
-    sent: int
 
 
 class Shards:
@@ -298,49 +263,11 @@ def _refused(persistence_id: str, kind: str, reason: str) -> CommandRefused:
     )
 
 
-def wall_clock() -> int:
-    """Milliseconds since 1970."""
-    return time.time_ns() // 1_000_000
+OpeningShards: TypeAlias = AbstractAsyncContextManager[Shards]
+"""What `KafkaPersistence.shards` returns: use it with ``async with``."""
 
 
-class ShardOptions(TypedDict, total=False):
-    """What `KafkaPersistence.shards` takes by name.
-
-    Attributes:
-        address: where this process takes requests, in words of its own, at most 200 characters: its claims tell it, for `Shards.owner`.
-        idle_after: seconds after which an entity that nobody uses is closed; None never closes one for its age. By default 60.
-        limit: entities that may be open at once, 10,000 by default.
-        patience: seconds that a question may take, 30 by default. Then its outcome is unknown, and it is not begun any more.
-    """
-
-    address: str
-    idle_after: float | None
-    limit: int
-    patience: float
-
-
-@attrs.frozen
-class Opening:
-    """What shards need of a persistence.
-
-    Attributes:
-        config: the journal's.
-        journal: where the events are.
-        serializer: the journal's.
-        recover: opens an entity on the given journal.
-        release: gives its name back.
-    """
-
-    config: JournalConfig
-    journal: Journal
-    serializer: Serializer | None
-    recover: Callable[[AnyType, str, Tally, Journal], Awaitable[AnyEntity]]
-    release: Callable[[str], None]
-
-
-def open_kafka_shards(
-    opening: Opening, group: str, types: Iterable[AnyType], options: ShardOptions
-) -> AbstractAsyncContextManager[Shards]:
+def open_kafka_shards(opening: Opening, group: str, types: Iterable[AnyType], options: ShardOptions) -> OpeningShards:
     """Open shards on Kafka; `KafkaPersistence.shards` is for programs."""
     return _open_kafka_shards(opening, group, tuple(types), options)
 
@@ -387,10 +314,9 @@ async def open_shards(
     Raises:
         UsageError: no group, no types, an argument out of its range, or a journal that is not of the shared layout.
     """
-    journal, serializer, config = opening.journal, opening.serializer or default_serializer(), opening.config
-    known = {type_.name: _checked(type_, serializer) for type_ in types}
-    _check(journal, group, known, address, limit, patience)
-    assert isinstance(journal, SharedJournal)
+    serializer, config = opening.serializer or default_serializer(), opening.config
+    known = types_by_name(types, serializer)
+    journal = check_opening(opening.journal, group, known, address, limit, patience)
     partitions = config.shared.partitions
     members: list[Member] = []
     guarded = ShardJournal(journal, lambda name: members[0].may_open(partition_of(name, partitions)))
@@ -437,25 +363,3 @@ async def open_shards(
         yield Shards(entities, asker, member, known, serializer, parts.counters, partitions)
         await member.leave()
         await registry.close()
-
-
-def _check(
-    journal: Journal, group: str, known: Mapping[str, AnyType], address: str, limit: int, patience: float
-) -> None:
-    if not isinstance(journal, SharedJournal):
-        raise UsageError('shards need the shared layout: set kafka-journal.layout = "shared"')
-    if not group or not known:
-        raise UsageError("shards need the name of a consumer group and at least one EntityType")
-    if len(address) > MAX_ADDRESS_LENGTH:
-        raise UsageError(f"an address has at most {MAX_ADDRESS_LENGTH} characters, not {len(address)}")
-    if type(limit) is not int or limit < 1:
-        raise UsageError(f"limit must be a whole number from 1 on, not {limit!r}")
-    if not 0 < patience < math.inf:
-        raise UsageError(f"patience must be a positive number of seconds, not {patience!r}")
-
-
-def _checked(type_: AnyType, serializer: Serializer) -> AnyType:
-    if not isinstance(type_, EntityType):
-        raise UsageError(f"shards take EntityTypes, not {type(type_).__name__}")
-    type_.check_types(serializer)
-    return type_

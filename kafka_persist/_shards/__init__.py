@@ -6,6 +6,7 @@ rounds     what the commands of a batch store goes into one write: the barrier a
 guarding   the journal that entities of shards are opened on: only those whose shard is here
 executing  runs a batch: entities, decisions, one write, replies
 worker     one shard in this process: claimed, taking commands, given up
+opening    what shards are opened with, and what they tell of themselves
 member     this process's part of the group: which workers there are
 asking     who asks: questions on their way, and the replies that come back
 ports      what is needed of Kafka

@@ -7,6 +7,7 @@ from collections import Counter
 
 import pytest
 import trio
+import trio.lowlevel
 
 from kafka_persist.errors import BrokerError, CommandExpired, WriteOutcomeUnknown
 from kafka_persist_testkit.sim import SeededNetwork
@@ -126,7 +127,7 @@ async def test_commands_take_effect_exactly_once_and_in_order(seed, autojump_clo
             for number in range(5):
                 nursery.start_soon(crowd.ask, f"a{number}", 25)
             crowd.running = 0
-            await trio.sleep(0)
+            await trio.lowlevel.checkpoint()
             nursery.start_soon(disturb, world, chance, network, lambda: crowd.running == 0)
         found = await crowd.check()
         assert sum(found.values()) > 60
