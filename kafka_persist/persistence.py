@@ -19,6 +19,7 @@ from ._entities.services import Services, open_services
 from ._lifecycle import require_trio
 from ._live.registry import AnyEntity, AnyType
 from ._live.tally import Tally
+from ._shards.opening import Opening
 from .abc import Journal, SnapshotStore
 from .config import Config, JournalConfig
 from .consuming import EventStream, OnUndecodable, open_events
@@ -30,7 +31,7 @@ from .journal import KafkaJournal, open_journal
 from .model import PersistentRepr, check_persistence_id
 from .publishing import EventTopicMapper
 from .serialization import Serializer, default_serializer
-from .shards import Opening, OpeningShards, ShardOptions, open_kafka_shards
+from .shards import OpeningShards, ShardOptions, open_kafka_shards
 from .snapshots import open_snapshot_store
 from .tagging import Labeller
 from .tracing import Tracing
@@ -394,7 +395,6 @@ class KafkaPersistence(Persistence):
 
     def shards(self, group: str, *types: AnyType, **options: Unpack[ShardOptions]) -> OpeningShards:
         """Share the entities of these types with the other processes of `group`; see `kafka_persist.shards`."""
-        assert self._settings is not None
-        settings, serializer = self._settings.journal, self._services.serializer
+        settings, serializer = self._settings.journal if self._settings else JournalConfig(), self._services.serializer
         opening = Opening(settings, self.journal, serializer, self._recover, self._names.discard)
         return open_kafka_shards(opening, group, types, options)

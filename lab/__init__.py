@@ -4,6 +4,7 @@
     checker   reads histories in one pass and lists each promise that was broken; _known is what it remembers
     search    every interleaving of a few writers on one log, against the rule of the chain
     soak      services, writers and readers as processes on real brokers, faults from a seed, a verdict
+    fleet     processes with shards on a real broker, killed, paused and rolled by a seed, and a count of their commands
     mock      librdkafka's mock cluster: error codes and network faults on command
     steps     cancels a task at each checkpoint in turn
     prose     finds words and names that the glossary rules out

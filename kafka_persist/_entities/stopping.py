@@ -16,12 +16,14 @@ class NotRun(Exception):  # noqa: N818 - never leaves the library
     """A command found the entity stopped by another one: it did not run, and nothing of it is stored."""
 
 
-def retired(persistence_id: str) -> WriterFenced:
-    """The error of those who waited for an entity that was taken over while it was opened."""
-    return WriterFenced(
-        f"{printable(persistence_id)} was taken over while it was being opened. Certainly nothing was stored; the same call may "
-        "succeed later"
-    ).about(persistence_id)
+class ShardGone(WriterFenced):
+    """The shard of an id is not in this process (any more): nothing is wrong, its commands go elsewhere."""
+
+
+def shard_gone(persistence_id: str) -> ShardGone:
+    """The error of those who want an entity whose shard is not here."""
+    told = f"the shard of {printable(persistence_id)} is not in this process (any more). Certainly not stored"
+    return ShardGone(told).about(persistence_id)
 
 
 def stopped(persistence_id: str, failure: BaseException) -> PersistenceError:

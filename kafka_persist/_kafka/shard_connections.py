@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Final
+from typing import Final, TypeVar
 
 import trio
 
 from .._lifecycle import background
 from ..config import JournalConfig
 from ..driver import Ack, Log, TopicSpec
-from ..errors import JournalTruncated, TopicSettingsRefused
+from ..errors import JournalTruncated, PersistenceError, TopicSettingsRefused
 from .brokers import located_once
 from .consumers import open_event_reader
 from .event_sink import CLOSING_SECONDS, KafkaEventSink, make_sink_client
 from .group import EventReader, RawEvent
+
+T = TypeVar("T")
 
 LOOKS: Final = 3
 LOOK_PAUSE: Final = 1.0
@@ -112,11 +114,22 @@ class KafkaConnections:
         async with open_event_reader(self._config, [spec], start="latest") as reader:
             await self._check(reader, topic)
             log = Log(topic, place)
-            reader.assign(await reader.look_up(partial(reader.ends, [log])))
+            reader.assign(await self._answer(reader, partial(reader.ends, [log])))
             yield KafkaCommandReader(reader)
 
+    async def _answer(self, reader: EventReader, question: Callable[[], T]) -> T:
+        """Ask until there is an answer, for ``connect-timeout``: a topic that was just made has no leader at first."""
+        until = trio.current_time() + self._config.connect_timeout
+        while True:
+            try:
+                return await reader.look_up(question)
+            except PersistenceError as error:
+                if not error.retriable or trio.current_time() > until:
+                    raise
+            await trio.sleep(LOOK_PAUSE / 10)
+
     async def _check(self, reader: EventReader, topic: str) -> None:
-        found = await reader.look_up(partial(reader.partitions_of, [topic]))
+        found = await self._answer(reader, partial(reader.partitions_of, [topic]))
         wanted = self._config.shared.partitions
         if len(found) != wanted:
             raise TopicSettingsRefused(

@@ -23,7 +23,7 @@ from typing import Any, Final, TypeAlias
 import trio
 
 from .._entities.log import WARNING, tell
-from .._entities.stopping import retired
+from .._entities.stopping import ShardGone, shard_gone
 from .._lifecycle import Background, open_nursery
 from ..entity import Entity
 from ..entity_type import EntityType
@@ -168,11 +168,14 @@ class Registry:
             began = trio.current_time()
             cell.entity = await self._recover(cell.type, cell.persistence_id)
             if cell.retired:
-                cell.error = retired(cell.persistence_id)
+                cell.error = shard_gone(cell.persistence_id)
                 self._forget(cell)
                 return
         except Exception as error:  # noqa: BLE001 - raised in the tasks that wait for the cell
             cell.error = error
+            if isinstance(error, ShardGone):
+                self._drop(cell)
+                return
             self._tally.count_failed_opening(error)
             text = f"{printable(cell.persistence_id)} could not be opened: {error}"
             tell(WARNING, "entity.opening-failed", text, persistence_id=cell.persistence_id)

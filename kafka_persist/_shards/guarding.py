@@ -12,9 +12,9 @@ from uuid import UUID
 
 import trio
 
+from .._entities.stopping import shard_gone
 from .._shared.store import SharedJournal
 from ..abc import Capability, Journal, ReplayChannel
-from ..errors import WriterFenced, printable
 from ..model import MAX_SEQUENCE_NR, AtomicWrite, Rejection
 from .rounds import CURRENT
 
@@ -49,9 +49,7 @@ class ShardJournal(Journal):
 
     def _check_here(self, persistence_id: str) -> None:
         if not self._is_here(persistence_id):
-            raise WriterFenced(
-                f"the shard of {printable(persistence_id)} is not in this process (any more). Certainly not stored"
-            ).about(persistence_id)
+            raise shard_gone(persistence_id)
 
     async def write(self, writes: Sequence[AtomicWrite]) -> Sequence[Rejection | None]:
         """See `Journal.write`; in a round it waits for the others."""

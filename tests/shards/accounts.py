@@ -7,7 +7,7 @@ import attrs
 from kafka_persist import EntityType, Reply
 
 
-class InsufficientFunds(Exception):
+class InsufficientFunds(Exception):  # noqa: N818 - the name is what the tests look for
     """The account has less."""
 
 

@@ -32,9 +32,7 @@ class Crowd:
         """One asker: its commands one after the other, each at a process of its choice."""
         self.running += 1
         for number in range(commands):
-            while not self.world.processes:
-                await trio.sleep(0.01)
-            process = self.random.choice(self.world.processes)
+            process = self.random.choice(self.world.living)
             id_, command = f"{self.random.randrange(self.ids)}", f"{name}/{number}"
             self.asked.setdefault((name, id_), []).append(command)
             self.told[command] = "unknown"  # also if the process is killed meanwhile
@@ -83,7 +81,7 @@ async def disturb(world, chance, network, until):
     """Kill, add, rebalance, let a member believe nonsense, until all askers are done."""
     while not until():
         await trio.sleep(chance.uniform(0.01, 0.4))
-        processes = world.processes
+        processes = world.living
         match chance.randrange(8):
             case 0 if len(processes) > 1:
                 chance.choice(processes).kill()
@@ -112,22 +110,22 @@ async def disturb(world, chance, network, until):
     network.calm = True
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 async def test_commands_take_effect_exactly_once_and_in_order(seed, autojump_clock):
-    """Five askers over a few ids, so that hot ones are among them, on up to four processes."""
+    """Three askers over a few ids, so that hot ones are among them, on up to four processes."""
     chance = random.Random(seed)
-    async with open_world(partitions=3) as world:
+    async with open_world(partitions=2) as world:
         network = SeededNetwork(seed, timeout=2.0, trouble=0.05)
         for _ in range(2):
             await world.start(network, patience=3.0)
         world.rebalance()
-        crowd = Crowd(world, seed, ids=12)
-        crowd.running = 5
+        crowd = Crowd(world, seed, ids=6)
+        crowd.running = 3
         async with trio.open_nursery() as nursery:
-            for number in range(5):
-                nursery.start_soon(crowd.ask, f"a{number}", 25)
+            for number in range(3):
+                nursery.start_soon(crowd.ask, f"a{number}", 20)
             crowd.running = 0
             await trio.lowlevel.checkpoint()
             nursery.start_soon(disturb, world, chance, network, lambda: crowd.running == 0)
         found = await crowd.check()
-        assert sum(found.values()) > 60
+        assert sum(found.values()) > 40
