@@ -7,7 +7,7 @@ import re
 import types
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar, cast
 
 import attrs
 
@@ -40,15 +40,16 @@ def named_commands(
     Raises:
         UsageError: one has no name of its own, is not a plain function, or two have the same.
     """
+    named: dict[Any, Any]
     if isinstance(given, Mapping):
-        named = dict(given)
+        named = dict(cast("Mapping[Any, Any]", given))
     else:
         functions = tuple(given)
         named = {getattr(function, "__name__", ""): function for function in functions}
         if len(named) < len(functions):
             raise UsageError("two commands have the same name: give a mapping from names to functions")
     for name, function in named.items():
-        if type(name) is not str or not _COMMAND_NAME.fullmatch(name):
+        if not isinstance(name, str) or not _COMMAND_NAME.fullmatch(name):
             raise UsageError(
                 f"a command needs a name: give a mapping from names to functions, not {printable(repr(function), 80)}"
             )

@@ -7,7 +7,7 @@ withdraw, 50)``. If the shard of that id is here, it is a call; otherwise a comm
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any, Concatenate, Final, ParamSpec, TypeAlias, TypeVar, overload
 
@@ -26,6 +26,7 @@ from ._shards.opening import Opening, ShardOptions, ShardStatistics, check_openi
 from ._shards.ports import Connections
 from ._shards.records import Answer, Outcome, dump_payload, load_payload
 from ._shards.worker import Counters, Parts, Phase
+from ._shared.commands import CommandLog
 from ._shared.place import partition_of
 from .command import Reply
 from .entities import Entities
@@ -61,7 +62,7 @@ class Shards:
         types: Mapping[str, AnyType],
         serializer: Serializer,
         counters: Counters,
-        partitions: int,
+        logs: Sequence[CommandLog],
     ) -> None:
         self._entities = entities
         self._asker = asker
@@ -69,7 +70,8 @@ class Shards:
         self._types = types
         self._serializer = serializer
         self._counters = counters
-        self._partitions = partitions
+        self._logs = logs
+        self._partitions = len(logs)
         self._called = self._sent = 0
 
     def __repr__(self) -> str:
@@ -200,12 +202,15 @@ class Shards:
             raise _refused(type_.persistence_id(id_), type(error).__name__, str(error)) from error
 
     def _name(self, type_: AnyType, command: Callable[..., Any]) -> str:
+        self._check_known(type_)
+        return type_.command_name(command)
+
+    def _check_known(self, type_: AnyType) -> None:
         name = getattr(type_, "name", None)
         if not isinstance(name, str) or self._types.get(name) is not type_:
             raise UsageError(
                 f"the shards were not opened with the type {type_!r:.200}: persistence.shards(group, {name}, ...)"
             )
-        return type_.command_name(command)
 
     def _result(self, answer: Answer, persistence_id: str) -> Any:
         match answer.outcome:
@@ -230,6 +235,28 @@ class Shards:
         await trio.lowlevel.checkpoint()
         while len(self.here) < count:
             await self._member.changed.wait()
+
+    async def owner(self, type_: AnyType, id_: str) -> str:
+        """Look for the address that the owner of an id's shard gave; "" if it gave none, or nobody has the shard.
+
+        For those who forward requests. By the time that it is used the shard may have moved. It reads what is new in the
+        shard's log: where this process has never read it, all of it, unless its index is on disk.
+
+        Raises:
+            UsageError: the shards were not opened with the type.
+            BrokerError: the broker did not answer.
+            StoredDataError: the log is damaged.
+        """
+        self._check_known(type_)
+        return await self._owner_of(partition_of(type_.persistence_id(id_), self._partitions))
+
+    async def map(self) -> Mapping[int, str]:
+        """Look who has which shard: the addresses by the numbers of the shards; as `owner`, for all of them."""
+        return {partition: await self._owner_of(partition) for partition in range(self._partitions)}
+
+    async def _owner_of(self, partition: int) -> str:
+        holder = await self._logs[partition].holder()
+        return "" if holder is None else holder.address
 
     def statistics(self) -> ShardStatistics:
         """What is here now, and what was done so far."""
@@ -360,6 +387,6 @@ async def open_shards(
         tasks.spawn(asker.run, reply_reader)
         tasks.spawn(member.run)
         entities = Entities(registry, tally, LOCAL_POLICY, serializer, limit)
-        yield Shards(entities, asker, member, known, serializer, parts.counters, partitions)
+        yield Shards(entities, asker, member, known, serializer, parts.counters, logs)
         await member.leave()
         await registry.close()

@@ -72,14 +72,14 @@ class KafkaCommandReader:
         if not wanted:
             return wanted
         starts = await self._reader.look_up(partial(self._reader.starts, wanted))
-        for look in range(LOOKS):
-            ends = await self._reader.look_up(partial(self._reader.ends, wanted))
+        ends = await self._reader.look_up(partial(self._reader.ends, wanted))
+        for _ in range(LOOKS):
             short = [log for log, position in wanted.items() if ends[log] < position]
             if not short:
                 return {log: max(position, starts[log]) for log, position in wanted.items()}
-            if look + 1 < LOOKS:
-                await trio.sleep(LOOK_PAUSE)
-        log = short[0]
+            await trio.sleep(LOOK_PAUSE)
+            ends = await self._reader.look_up(partial(self._reader.ends, wanted))
+        log = min(wanted, key=lambda each: ends[each] - wanted[each])
         raise JournalTruncated(
             f"{log} ends at offset {ends[log]}, but commands below offset {wanted[log]} have taken effect: the topic was deleted "
             "and created anew, or its broker lost acknowledged records. New commands would be taken for done"

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from .._core.chain import delete_envelope
+from .._core.envelope import Claimant
 from .._journal.batch import Batch, Result
 from .._journal.changes import CLAIM_ATTEMPTS
 from ..errors import BrokerError, PersistenceError
@@ -53,6 +54,17 @@ class CommandLog:
     def owned(self) -> bool:
         """Whether this process owns the log, as far as it knows."""
         return self._shard.log.owned
+
+    async def holder(self) -> Claimant | None:
+        """Look who has the log; None if nobody ever had, or the claim was not read here.
+
+        Raises:
+            PersistenceError: see `Shard.know`.
+        """
+        await self._shard.know()
+        log = self._shard.log
+        known = log.holder is not None and log.holder[0] == log.chain.head.epoch
+        return log.holder[1] if log.holder is not None and known else None
 
     async def claim(self, address: str) -> int:
         """Take the log over; return its epoch.

@@ -109,7 +109,7 @@ class Fleet:
             case "pause":
                 self.faults["paused"] += 1
                 victim.send(signal.SIGSTOP)
-                time.sleep(PAUSE)
+                time.sleep(PAUSE)  # a process that stands still tells nothing
                 victim.send(signal.SIGCONT)
             case "roll":
                 self.faults["rolled"] += 1
@@ -129,7 +129,7 @@ def _wait(condition: object, seconds: float) -> bool:
     while not condition():
         if time.monotonic() > until:
             return False
-        time.sleep(0.05)
+        time.sleep(0.05)  # the lines of other processes come without an event
     return True
 
 
@@ -180,7 +180,7 @@ def main(*, processes: int, commands: int, ids: int, faults: int, seed: int) -> 
             for _ in range(processes):
                 fleet.start()
             for _ in range(faults):
-                time.sleep(fleet.chance.uniform(0.5, 3.0))
+                time.sleep(fleet.chance.uniform(0.5, 3.0))  # when a fault comes is for the seed to say
                 fleet.disturb()
             complete = _wait(lambda: all(process.finished for process in fleet.living), 300)
             seconds = time.monotonic() - begun

@@ -165,6 +165,21 @@ async def test_what_cannot_be_asked_is_said_at_once(autojump_clock):
             await one.shards.ask(account, "a", deposit, Unregistered())
 
 
+async def test_an_owner_gives_its_address(autojump_clock):
+    """Who forwards requests learns where to: of the last one that claimed the log."""
+    async with open_world(partitions=2) as world:
+        one, other = await world.start(address="http://one:80"), await world.start()
+        world.group.give(world.log(0), one.reader)
+        world.group.give(world.log(1), one.reader)
+        await one.shards.wait_here(2)
+        for process in (one, other):
+            assert await process.shards.owner(account, "a") == "http://one:80"
+            assert await process.shards.map() == {0: "http://one:80", 1: "http://one:80"}
+        world.group.give(world.log(0), other.reader)
+        await other.shards.wait_here()
+        assert await one.shards.map() == {0: "", 1: "http://one:80"}
+
+
 async def test_who_leaves_hands_over_at_once(autojump_clock):
     """Its entities are closed, its batch is completed, and what it stored is there for the next one."""
     async with open_world(partitions=1) as world:
