@@ -4,8 +4,9 @@ Theory of operation. A worker claims its log, which fences whoever had it; what 
 commands go on. It executes batches as long as the shard belongs here. When anything goes wrong that is not about one command, it
 ends, and the member starts the next one: the next claim decides what became of everything before.
 
-What a batch without a certain outcome would have answered is kept: if the next claim is this process's own, nobody else was
-there in between, and the commands below the position were executed by that batch, so their answers are right.
+What a batch without a certain outcome would have answered is kept: if the log was not claimed since, or the next claim is this
+process's own, nobody else was there in between. The commands below the position were then executed by that batch, so their
+answers are right.
 """
 
 from __future__ import annotations
@@ -201,7 +202,7 @@ class Worker:
 
     def _answer_undecided(self) -> None:
         undecided, self.undecided = self.undecided, None
-        if undecided is not None and undecided.epoch == self.epoch - 1:
+        if undecided is not None and undecided.epoch in (self.epoch, self.epoch - 1):
             for received, answer in undecided.answers:
                 if received.offset < self.begin:
                     self._parts.answer(received, answer)

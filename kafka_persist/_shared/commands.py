@@ -67,7 +67,10 @@ class CommandLog:
         return log.holder[1] if log.holder is not None and known else None
 
     async def claim(self, address: str) -> int:
-        """Take the log over; return its epoch.
+        """Own the log, with everything decided that this process has written to it; return its epoch.
+
+        A write whose outcome nobody could say in time may still count. It is waited for here: a position that is read earlier
+        would have its commands executed a second time.
 
         Args:
             address: where this process takes requests; "" if it does not tell.
@@ -77,8 +80,11 @@ class CommandLog:
             PersistenceError: see `SharedJournal.claim`.
         """
         self._shard.log.address = address
-        await self._shard.own()
-        return self.epoch
+        while True:
+            await self._shard.own()
+            async with self._shard.exclusive():
+                if self.owned:
+                    return self.epoch
 
     async def write(self, writes: Sequence[tuple[AtomicWrite, int]]) -> Sequence[Result]:
         """Store what commands of this log's ids have decided, in their order; each write with its position.
@@ -112,7 +118,7 @@ class CommandLog:
         """
         log = self._shard.log
         for _ in range(CLAIM_ATTEMPTS):  # somebody's deletion may come between
-            async with log.turn():
+            async with self._shard.exclusive():
                 refusal: PersistenceError | None = None if log.owned else log.refusal(log.owner)
                 if refusal is not None:
                     raise refusal
