@@ -254,6 +254,13 @@ def soak(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def fleet(session: nox.Session) -> None:
+    """Have processes share shards on a real broker while they are killed, paused and rolled, then count (`-- --faults 20`)."""
+    install(session)
+    session.run("python", "-m", "lab.fleet", *session.posargs)
+
+
+@nox.session(default=False)
 def wheel(session: nox.Session) -> None:
     """Build the wheel, install it into a clean environment and test it there, outside the source tree; and what builds on it."""
     session.install(*nox.project.dependency_groups(PYPROJECT, "build"))

@@ -3,6 +3,7 @@
     persistence                   `open_persistence`: everything below on one journal and one snapshot store
     memory_persistence            the same in memory, for tests and trials
     entities, entity_type         live entities: opened on demand, shared, closed when idle
+    shards                        the entities of one journal on many processes, by a consumer group
     entity, command, tagging      one entity that recovers and persists; what commands return; tags and metadata
     view                          followers of an entity's events, with a state of their own
     journal, snapshots, memory    stores of events and snapshots, in Kafka and in memory: `open_journal`, ...
@@ -14,7 +15,7 @@
     driver, limits                what a store needs of a log; every size that does not depend on the configuration
 
 A private folder belongs to the public module of the same name: _journal, _snapshots, _publishing, _consuming, _memory, _config,
-_entities to entity and view, _live to entities. The others:
+_entities to entity and view, _live to entities, _shards to shards. The others:
 
     _core                         pure rules and formats: no I/O
     _kafka, _zookeeper            the only importers of librdkafka's client; of ZooKeeper's

@@ -7,7 +7,7 @@ import re
 import types
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar, cast
 
 import attrs
 
@@ -28,7 +28,34 @@ MAX_NAME_LENGTH: Final = 100
 """Characters of the longest name, so that most of a persistence id is left to the entity."""
 
 _NAME = re.compile(rf"[A-Za-z][A-Za-z0-9_]{{0,{MAX_NAME_LENGTH - 1}}}")
+_COMMAND_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]{0,199}")
 _SEPARATOR: Final = "-"
+
+
+def named_commands(
+    given: Mapping[str, Callable[..., Any]] | Iterable[Callable[..., Any]],
+) -> Mapping[str, Callable[..., Any]]:
+    """Give each command its name.
+
+    Raises:
+        UsageError: one has no name of its own, is not a plain function, or two have the same.
+    """
+    named: dict[Any, Any]
+    if isinstance(given, Mapping):
+        named = dict(cast("Mapping[Any, Any]", given))
+    else:
+        functions = tuple(given)
+        named = {getattr(function, "__name__", ""): function for function in functions}
+        if len(named) < len(functions):
+            raise UsageError("two commands have the same name: give a mapping from names to functions")
+    for name, function in named.items():
+        if not isinstance(name, str) or not _COMMAND_NAME.fullmatch(name):
+            raise UsageError(
+                f"a command needs a name: give a mapping from names to functions, not {printable(repr(function), 80)}"
+            )
+        if not callable(function) or inspect.iscoroutinefunction(function):
+            raise UsageError(f"the command {name} must be a plain function, not {printable(repr(function), 120)}")
+    return types.MappingProxyType(named)
 
 
 @attrs.frozen(eq=False)
@@ -62,6 +89,8 @@ class EntityType(Generic[S, E]):
             several or none. For events that were split, merged into others or dropped; new events do not pass it. A
             change of an event's fields is a matter of `Serializer.register`.
         skip_deleted: go on with what is left where events were deleted that no snapshot covers.
+        commands: the functions that `Shards.ask` may name, by their own names; or a mapping from other names. A name is what
+            stands in a command on its way to another process, so it is the same in all of them.
         events: the types of the events, where the annotations of `evolve` do not say.
         serializer: if given, all types are looked up in it now; otherwise when the type is first used.
 
@@ -83,6 +112,9 @@ class EntityType(Generic[S, E]):
     allow_none_state: bool = attrs.field(default=False, kw_only=True)
     upcast: Callable[[Any], Iterable[E]] | None = attrs.field(default=None, kw_only=True)
     skip_deleted: bool = attrs.field(default=False, kw_only=True)
+    commands: Mapping[str, Callable[..., Any]] = attrs.field(
+        factory=dict, converter=named_commands, kw_only=True, repr=False
+    )
     events: tuple[type, ...] = attrs.field(default=(), converter=tuple, kw_only=True)
     serializer: Serializer | None = attrs.field(default=None, kw_only=True, repr=False)
     retention: Retention = attrs.field(init=False, repr=False)
@@ -126,6 +158,20 @@ class EntityType(Generic[S, E]):
         """Return the id within this type; None for an entity of another type."""
         name, separator, id_ = persistence_id.partition(_SEPARATOR)
         return id_ if name == self.name and separator else None
+
+    def command_name(self, decide: Callable[..., Any]) -> str:
+        """Return the name of one of the `commands`.
+
+        Raises:
+            UsageError: it is none of them.
+        """
+        for name, function in self.commands.items():
+            if function is decide:
+                return name
+        raise UsageError(
+            f"{self.name}: {getattr(decide, '__qualname__', decide)} is not among the commands of the type, by whose names other "
+            "processes know them: EntityType(..., commands=[...])"
+        )
 
     def check_types(self, serializer: Serializer) -> None:
         """Check that all events, and the state if snapshots of it are saved, can be stored.

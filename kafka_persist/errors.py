@@ -137,6 +137,21 @@ class AlreadyExecuted(UsageError):  # noqa: N818 - named as the state
     next_step = "Take it for done. Keep more events (keep_events) if clients repeat commands as late as this."
 
 
+class CommandRefused(UsageError):  # noqa: N818 - named as the state
+    """The owner of a shard refused a command: its function raised, or what it decided cannot be stored.
+
+    Attributes:
+        kind: the name of the exception's type, as in ``"InsufficientFunds"``.
+        reason: its text.
+    """
+
+    certain = "Nothing of the command is stored."
+
+    def __init__(self, message: str, kind: str = "", reason: str = "") -> None:
+        super().__init__(message)
+        self.kind, self.reason = kind, reason
+
+
 class EventRejected(UsageError, ValueError):  # noqa: N818
     """The journal certainly did not store these events (too large, not serializable); the entity goes on.
 
@@ -254,6 +269,12 @@ class WriteNotSent(BrokerError, TimeoutError):  # noqa: N818
     retriable = True
     certain = "Certainly not stored: it was never sent, and never will be."
     next_step = "Try again later; if it happens often, write less at a time, or look at how fast the brokers answer."
+
+
+class CommandExpired(BrokerError, TimeoutError):  # noqa: N818
+    """The owner of a shard came to a command after its time, and did not execute it."""
+
+    certain, retriable = "Nothing of the command is stored.", True
 
 
 class PublicationPending(BrokerError):  # noqa: N818

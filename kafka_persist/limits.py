@@ -48,11 +48,14 @@ HEADER_BYTES: Final = 128
 """A journal record without its persistence id and its entries, at most: checksum, header of fixed length, and the heads
 of its arrays and texts."""
 
-MAX_CLAIMANT_BYTES: Final = 512
+MAX_CLAIMANT_BYTES: Final = 1536
 """What a claim says about who made it, encoded."""
 
 MAX_HOST_NAME_LENGTH: Final = 100
 """Characters of the host name in a claim; a longer one is cut."""
+
+MAX_ADDRESS_LENGTH: Final = 200
+"""Characters of the address in a claim."""
 
 
 def entries_room(max_record_bytes: int, persistence_id: str) -> int:

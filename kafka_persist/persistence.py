@@ -6,8 +6,9 @@ import math
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, contextmanager
 from functools import partial
-from typing import Any, Literal, TypeVar, overload
+from typing import Any, Literal, TypeVar, Unpack, overload
 
+import attrs
 import trio
 
 from ._config.describing import describe
@@ -16,18 +17,21 @@ from ._entities.keys import check_remembered
 from ._entities.retention import Retention
 from ._entities.services import Services, open_services
 from ._lifecycle import require_trio
+from ._live.registry import AnyEntity, AnyType
 from ._live.tally import Tally
+from ._shards.opening import Opening
 from .abc import Journal, SnapshotStore
 from .config import Config, JournalConfig
 from .consuming import EventStream, OnUndecodable, open_events
 from .entities import Entities, ReopenPolicy, open_entities
 from .entity import Entity, recover_entity
-from .entity_type import EntityType, plain_fold
+from .entity_type import plain_fold
 from .errors import EntityAlreadyOpen, UnsupportedOperation, UsageError, printable
 from .journal import KafkaJournal, open_journal
 from .model import PersistentRepr, check_persistence_id
 from .publishing import EventTopicMapper
 from .serialization import Serializer, default_serializer
+from .shards import OpeningShards, ShardOptions, open_kafka_shards
 from .snapshots import open_snapshot_store
 from .tagging import Labeller
 from .tracing import Tracing
@@ -265,13 +269,14 @@ class Persistence:
             tracing=self._services.tracing,
         )
 
-    async def _recover(self, type_: EntityType[Any, Any], persistence_id: str, tally: Tally) -> Entity[Any, Any]:
+    async def _recover(self, type_: AnyType, id_: str, tally: Tally, journal: Journal | None = None) -> AnyEntity:
         """Open an entity for a registry, which gives the name back when it has closed it."""
-        with self._name(persistence_id) as held:
+        services = self._services if journal is None else attrs.evolve(self._services, journal=journal)
+        with self._name(id_) as held:
             async with self._permits:
                 entity = await recover_entity(
-                    self._services,
-                    type_.fold(persistence_id),
+                    services,
+                    type_.fold(id_),
                     retention=type_.retention,
                     labeller=type_.labeller,
                     on_snapshot=tally.count_snapshot,
@@ -387,3 +392,9 @@ class KafkaPersistence(Persistence):
         found = self._services.journal
         assert isinstance(found, KafkaJournal)
         return found
+
+    def shards(self, group: str, *types: AnyType, **options: Unpack[ShardOptions]) -> OpeningShards:
+        """Share the entities of these types with the other processes of `group`; see `kafka_persist.shards`."""
+        settings, serializer = self._settings.journal if self._settings else JournalConfig(), self._services.serializer
+        opening = Opening(settings, self.journal, serializer, self._recover, self._names.discard)
+        return open_kafka_shards(opening, group, types, options)

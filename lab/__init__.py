@@ -5,6 +5,7 @@
     search    every interleaving of a few writers on one log, against the rule of the chain
     search_shared  the same for a log of several ids, with its index and cleaning
     soak      services, writers and readers as processes on real brokers, faults from a seed, a verdict
+    fleet     processes with shards on a real broker, killed, paused and rolled by a seed, and a count of their commands
     mock      librdkafka's mock cluster: error codes and network faults on command
     steps     cancels a task at each checkpoint in turn
     prose     finds words and names that the glossary rules out

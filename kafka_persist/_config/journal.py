@@ -23,6 +23,8 @@ from .fields import one_of, short_text, topic_prefix, whole, wrong
 from .parts import LAYOUTS, EventProducerConfig, Layout, SharedConfig
 from .stores import StoreConfig
 
+DAY_MS: Final = 24 * 60 * 60 * 1000
+
 TRANSACTION_TIMEOUT_MS: Final = 10_000
 """How long the brokers leave the transaction of a dead publisher open, which everybody who reads committed events waits
 for. Long enough for a new leader to be found; one that takes longer is begun again."""
@@ -89,6 +91,33 @@ class JournalConfig(StoreConfig):
     def shared_topic(self) -> str:
         """The topic of the shared layout."""
         return f"{self.prefix}{self.shared.topic}"
+
+    @property
+    def command_topic(self) -> str:
+        """The topic of the commands of shards."""
+        return f"{self.shared_topic}-commands"
+
+    @property
+    def reply_topic(self) -> str:
+        """The topic of the replies to them."""
+        return f"{self.shared_topic}-replies"
+
+    def command_topic_settings(self) -> dict[str, str]:
+        """Return the settings of a new command topic: a day is longer than any command is waited for."""
+        return self.event_topic_settings() | {"retention.ms": str(DAY_MS)}
+
+    def reply_topic_settings(self) -> dict[str, str]:
+        """Return the settings of a new reply topic: who waits for a reply reads it at once."""
+        return self.event_topic_settings() | {"retention.ms": str(DAY_MS // 24)}
+
+    def command_producer_properties(self) -> dict[str, Any]:
+        """Return the whole configuration of the client that sends commands and replies: no record lands twice."""
+        owned = {
+            **self._writing(idempotent=True),
+            "message.max.bytes": self.max_record_bytes + PUBLISHED_OVERHEAD_BYTES,
+            "acks": "all",
+        }
+        return self._properties(self.producer, owned)
 
     def topic_name(self, persistence_id: str) -> str:
         """Return the journal topic of `persistence_id` (see `kafka_persist.naming.topic_name`)."""

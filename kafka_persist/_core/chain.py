@@ -62,6 +62,8 @@ class Head:
         highest: the highest sequence number that was used.
         floor: events at or below it are deleted.
         published: events up to it are known to be in their user-defined topics.
+        commands: of a log that several ids share: the commands below this offset of its partition of the command topic
+            have taken effect, or were refused for good. It never falls.
     """
 
     offset: int = -1
@@ -71,6 +73,7 @@ class Head:
     highest: int = 0
     floor: int = 0
     published: int = 0
+    commands: int = 0
 
 
 @attrs.frozen
@@ -223,7 +226,8 @@ def _with_head(chain: Chain, offset: int, envelope: Envelope, state: IdState) ->
 
 
 def _head_of(offset: int, envelope: Envelope, state: IdState) -> Head:
-    return Head(offset, envelope.author, envelope.writer, envelope.epoch, state.last, state.floor, state.published)
+    author, writer, epoch = envelope.author, envelope.writer, envelope.epoch
+    return Head(offset, author, writer, epoch, state.last, state.floor, state.published, state.commands)
 
 
 def _rebase(chain: Chain, offset: int, envelope: Envelope, state: IdState, log_start: int, where: str) -> Chain:
@@ -232,7 +236,8 @@ def _rebase(chain: Chain, offset: int, envelope: Envelope, state: IdState, log_s
         raise JournalHeadLost(
             f"{where}: the log starts at offset {log_start}, where no record stands, so the state before it is unknown"
         )
-    if state.last < chain.head.highest or envelope.epoch < chain.head.epoch:
+    head = chain.head
+    if state.last < head.highest or envelope.epoch < head.epoch or state.commands < head.commands:
         raise JournalTruncated(
             f"{where} has highest sequence number {state.last} in epoch {envelope.epoch}, but {chain.head.highest} in "
             f"epoch {chain.head.epoch} was seen before: the broker lost acknowledged records"
@@ -278,7 +283,8 @@ def _is_ahead(head: Head, envelope: Envelope, state: IdState) -> bool:
     """Whether what a record extends has used more numbers, claims or deletions than the head: they only ever grow."""
     match envelope.kind:
         case Kind.CLAIM:
-            return state.last > head.highest or state.floor > head.floor or envelope.epoch - 1 > head.epoch
+            numbers = state.last > head.highest or state.floor > head.floor or state.commands > head.commands
+            return numbers or envelope.epoch - 1 > head.epoch
         case Kind.EVENTS:
             return state.first - 1 > head.highest or state.floor > head.floor
         case Kind.DELETE:
@@ -294,6 +300,7 @@ def _check_step(head: Head, envelope: Envelope, state: IdState, where: str) -> N
                 and envelope.epoch == head.epoch + 1
                 and state.last == head.highest
                 and state.floor == head.floor
+                and state.commands == head.commands
             )
         case Kind.EVENTS:
             legal = (
@@ -309,11 +316,11 @@ def _check_step(head: Head, envelope: Envelope, state: IdState, where: str) -> N
                 and state.last == head.highest
                 and head.floor <= state.floor <= head.highest
             )
-    if not legal or not head.published <= state.published <= state.last:
+    if not legal or not head.published <= state.published <= state.last or state.commands < head.commands:
         raise CorruptRecord(
             f"{where} extends offset {head.offset} but contradicts it (kind {envelope.kind.name}, epoch "
             f"{envelope.epoch} after {head.epoch}, numbers {state.first}-{state.last} after {head.highest}, floor "
-            f"{state.floor} after {head.floor}): somebody else writes to this topic"
+            f"{state.floor} after {head.floor}, commands {state.commands} after {head.commands}): somebody else writes to this topic"
         )
 
 
@@ -323,27 +330,34 @@ def _check_step(head: Head, envelope: Envelope, state: IdState, where: str) -> N
 def claim_envelope(chain: Chain, writer: bytes, published: int = 0, claimant: bytes = b"") -> Envelope:
     """The record by which `writer` takes the id over; `claimant` says who that is (`kafka_persist._core.claimant`)."""
     head = chain.head
-    state = IdState(chain.persistence_id, 0, head.highest, head.floor, _mark(head, published, head.highest))
+    state = IdState(
+        chain.persistence_id, 0, head.highest, head.floor, _mark(head, published, head.highest), head.commands
+    )
     return _extend(chain, Kind.CLAIM, author=writer, writer=writer, epoch=head.epoch + 1, state=state, entries=claimant)
 
 
-def events_envelope(chain: Chain, last: int, entries: bytes, published: int = 0) -> Envelope:
-    """The record with the events up to `last` of the head's writer.
+def events_envelope(chain: Chain, last: int, entries: bytes, published: int = 0, commands: int = 0) -> Envelope:
+    """The record with the events up to `last` of the head's writer, which stand for the commands below `commands`.
 
     Its numbers begin where the head's end, also where some of them belong to rejected writes.
     """
     head = chain.head
-    state = IdState(chain.persistence_id, head.highest + 1, last, head.floor, _mark(head, published, last))
+    done = max(head.commands, commands)
+    state = IdState(chain.persistence_id, head.highest + 1, last, head.floor, _mark(head, published, last), done)
     return _extend(
         chain, Kind.EVENTS, author=head.writer, writer=head.writer, epoch=head.epoch, state=state, entries=entries
     )
 
 
-def delete_envelope(chain: Chain, author: bytes, floor: int, published: int = 0) -> Envelope:
-    """The record that raises the floor to `floor`, clamped to the highest sequence number."""
+def delete_envelope(chain: Chain, author: bytes, floor: int, published: int = 0, commands: int = 0) -> Envelope:
+    """The record that raises the floor to `floor`, clamped to the highest sequence number.
+
+    With the floor as it is it only says what else has become known: how far events are published, and commands done.
+    """
     head = chain.head
     floor = max(head.floor, min(floor, head.highest))
-    state = IdState(chain.persistence_id, 0, head.highest, floor, _mark(head, published, head.highest))
+    done = max(head.commands, commands)
+    state = IdState(chain.persistence_id, 0, head.highest, floor, _mark(head, published, head.highest), done)
     return _extend(chain, Kind.DELETE, author=author, writer=head.writer, epoch=head.epoch, state=state)
 
 

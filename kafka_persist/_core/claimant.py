@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
 from ..errors import CorruptRecord, printable
-from ..limits import MAX_CLAIMANT_BYTES, MAX_HOST_NAME_LENGTH
+from ..limits import MAX_ADDRESS_LENGTH, MAX_CLAIMANT_BYTES, MAX_HOST_NAME_LENGTH
 from ..model import MAX_SEQUENCE_NR
 from .cbor import Limits, decode, encode
 
@@ -23,11 +23,13 @@ class Claimant(NamedTuple):
         host: the host's name; "" if it is not told.
         process_id: the operating system's.
         timestamp: when, in milliseconds since 1970, by that host's clock.
+        address: where it takes requests, in words of its own; "" if it is not told.
     """
 
     host: str
     process_id: int
     timestamp: int
+    address: str = ""
 
     def __str__(self) -> str:
         host = f" on {printable(self.host)[1:-1]}" if self.host else ""
@@ -40,7 +42,8 @@ class Claimant(NamedTuple):
 
 def encode_claimant(claimant: Claimant) -> bytes:
     """Make `Envelope.entries` of a claim."""
-    return encode([claimant.host[:MAX_HOST_NAME_LENGTH], claimant.process_id, claimant.timestamp])
+    fields = [claimant.host[:MAX_HOST_NAME_LENGTH], claimant.process_id, claimant.timestamp]
+    return encode([*fields, claimant.address] if claimant.address else fields)
 
 
 def decode_claimant(entries: bytes, where: str) -> Claimant:
@@ -53,14 +56,17 @@ def decode_claimant(entries: bytes, where: str) -> Claimant:
         fields: Any = decode(entries, _LIMITS)
     except CorruptRecord as error:
         raise CorruptRecord(f"{where}: claimant: {error}") from None
-    if type(fields) is list and len(fields) == 3:
-        host, process_id, timestamp = fields
+    if type(fields) is list and 3 <= len(fields) <= 4:
+        host, process_id, timestamp, *rest = fields
+        address = rest[0] if rest else ""
         if (
-            type(host) is str
+            type(host) is type(address) is str
+            and len(address) <= MAX_ADDRESS_LENGTH
+            and bool(address) is bool(rest)
             and type(process_id) is type(timestamp) is int
             and len(host) <= MAX_HOST_NAME_LENGTH
             and 0 <= process_id <= MAX_SEQUENCE_NR
             and 0 <= timestamp <= MAX_SEQUENCE_NR
         ):
-            return Claimant(host, process_id, timestamp)
+            return Claimant(host, process_id, timestamp, address)
     raise CorruptRecord(f"{where}: the claimant of a claim is malformed")

@@ -18,6 +18,7 @@ class Follower:
     __slots__ = (
         "_author",
         "_base",
+        "_commands",
         "_epoch",
         "_floor",
         "_header",
@@ -45,7 +46,7 @@ class Follower:
         self._id = chain.persistence_id
         self._offset, self._author, self._writer = head.offset, head.author, head.writer
         self._epoch, self.highest, self._floor = head.epoch, head.highest, head.floor
-        self._published = head.published
+        self._published, self._commands = head.published, head.commands
         self.oldest: int = chain.oldest
         self._base: Base | None = chain.base
         self.position = chain.position
@@ -64,7 +65,8 @@ class Follower:
     @property
     def chain(self) -> Chain:
         """What has been judged so far."""
-        head = Head(self._offset, self._author, self._writer, self._epoch, self.highest, self._floor, self._published)
+        numbers = self._epoch, self.highest, self._floor, self._published, self._commands
+        head = Head(self._offset, self._author, self._writer, *numbers)
         return Chain(self._id, head, self.position, self.oldest, self._base, self._shared)
 
     def follow(self, offset: int, value: bytes) -> tuple[int, int] | None:
@@ -77,14 +79,17 @@ class Follower:
         numbers = predicted(value, self._header, self._owner)
         if numbers is None:
             return None
-        prev_offset, first, last, published = numbers
+        commands, prev_offset, first, last, published = numbers
         if (
             prev_offset != self._offset
             or first != self.highest + 1
             or not first <= last >= published >= self._published
+            or commands < self._commands
+            or (commands and not self._shared)
         ):
             return None
         self._offset, self.highest, self._published, self.position = offset, last, published, offset + 1
+        self._commands = commands
         if self._author != self._writer:  # the first of its writer after a deletion by somebody else
             self._author = self._writer
             self._header = steady_header(self._writer, self._epoch, self._author, self._floor)

@@ -6,7 +6,7 @@ A record is one CBOR array::
 
 The header is a byte string whose fields all have a fixed place. What stays the same from one record of events to the
 next stands in front (`steady_header`), so a reader that knows the record before compares those bytes and the owner, whose
-log it is, reads the four numbers between them (`predicted`), and has judged the record without decoding anything. Every
+log it is, reads the five numbers between them (`predicted`), and has judged the record without decoding anything. Every
 other record takes `decode_envelope`.
 """
 
@@ -29,8 +29,8 @@ _VERSION: Final = 2
 _FRONT: Final = b"\x85\x02\x44"  # array of 5; format version 2; byte string of 4: the checksum
 _BODY: Final = 7  # where the checksummed part begins
 _HEADER: Final = 9  # where the header's content begins
-_STEADY: Final = struct.Struct(">B16s16sq16sqq")  # kind, author, writer, epoch, prev_author, floor, position
-_NUMBERS: Final = struct.Struct(">qqqq")  # prev_offset, first, last, published
+_STEADY: Final = struct.Struct(">B16s16sq16sq")  # kind, author, writer, epoch, prev_author, floor
+_NUMBERS: Final = struct.Struct(">qqqqq")  # commands, prev_offset, first, last, published
 _LENGTH: Final = _STEADY.size + _NUMBERS.size
 _STRING: Final = bytes((0x58, _LENGTH))  # byte string of the header's length
 _NUMBERS_AT: Final = _HEADER + _STEADY.size
@@ -66,6 +66,8 @@ class IdState(NamedTuple):
         last: the highest number.
         floor: events up to this number are deleted.
         published: events up to this number are known to be in their user-defined topics.
+        commands: in a log that several ids share, the position in its partition of the command topic: the commands below
+            this offset have taken effect, or were refused for good.
     """
 
     persistence_id: str
@@ -73,6 +75,7 @@ class IdState(NamedTuple):
     last: int
     floor: int
     published: int = 0
+    commands: int = 0
 
 
 class Envelope(NamedTuple):
@@ -105,12 +108,12 @@ class Envelope(NamedTuple):
 def encode_envelope(envelope: Envelope) -> bytes:
     """Encode a record."""
     kind, author, writer, epoch, prev_offset, prev_author, state, entries, shared = envelope
-    persistence_id, first, last, floor, published = state
+    persistence_id, first, last, floor, published, commands = state
     body = b"".join(
         (
             _STRING,
-            _STEADY.pack(kind, author, writer, epoch, prev_author, floor, 0),
-            _NUMBERS.pack(prev_offset, first, last, published),
+            _STEADY.pack(kind, author, writer, epoch, prev_author, floor),
+            _NUMBERS.pack(commands, prev_offset, first, last, published),
             encode_owner(persistence_id, shared=shared),
             entries or _NO_ENTRIES,
         )
@@ -150,8 +153,8 @@ def decode_envelope(value: bytes | None, where: str) -> Envelope:
         raise CorruptRecord(f"{where}: the checksum differs: the record was damaged, or another program writes here")
     if value[_BODY:_HEADER] != _STRING or len(value) <= _OWNER:
         refuse(where, "its header has another length")
-    kind, author, writer, epoch, prev_author, floor, position = _STEADY.unpack_from(value, _HEADER)
-    prev_offset, first, last, published = _NUMBERS.unpack_from(value, _NUMBERS_AT)
+    kind, author, writer, epoch, prev_author, floor = _STEADY.unpack_from(value, _HEADER)
+    commands, prev_offset, first, last, published = _NUMBERS.unpack_from(value, _NUMBERS_AT)
     if not (
         kind < len(_KINDS)
         and epoch >= 0
@@ -160,12 +163,14 @@ def decode_envelope(value: bytes | None, where: str) -> Envelope:
         and 0 <= floor <= last
         and 0 <= published <= last
         and (floor < first <= last if kind == _EVENTS else first == 0)
-        and position == 0
+        and commands >= 0
     ):
         refuse(where, "a field of the header is out of its range")
     persistence_id, shared, start = _read_owner(value, where)
+    if commands and not shared:
+        refuse(where, "a position in the command topic, in the log of a single id")
     entries = _entries(value[start:], kind, where, shared=shared)
-    state = IdState(persistence_id, first, last, floor, published)
+    state = IdState(persistence_id, first, last, floor, published, commands)
     return Envelope(_KINDS[kind], author, writer, epoch, prev_offset, prev_author, state, entries, shared)
 
 
@@ -179,11 +184,11 @@ def is_record(value: bytes | None) -> bool:
 
 def steady_header(writer: bytes, epoch: int, prev_author: bytes, floor: int) -> bytes:
     """What the header of a record of events by `writer` begins with, as `predicted` compares it."""
-    return _STRING + _STEADY.pack(_EVENTS, writer, writer, epoch, prev_author, floor, 0)
+    return _STRING + _STEADY.pack(_EVENTS, writer, writer, epoch, prev_author, floor)
 
 
-def predicted(value: bytes, header: bytes, owner: bytes) -> tuple[int, int, int, int] | None:
-    """``prev_offset, first, last, published`` of a sound record that begins as predicted; None for any other one."""
+def predicted(value: bytes, header: bytes, owner: bytes) -> tuple[int, int, int, int, int] | None:
+    """``commands, prev_offset, first, last, published`` of a sound record that begins as predicted; None for any other one."""
     if (
         value.startswith(header, _BODY)
         and value.startswith(owner, _OWNER)

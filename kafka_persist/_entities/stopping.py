@@ -16,6 +16,16 @@ class NotRun(Exception):  # noqa: N818 - never leaves the library
     """A command found the entity stopped by another one: it did not run, and nothing of it is stored."""
 
 
+class ShardGone(WriterFenced):
+    """The shard of an id is not in this process (any more): nothing is wrong, its commands go elsewhere."""
+
+
+def shard_gone(persistence_id: str) -> ShardGone:
+    """The error of those who want an entity whose shard is not here."""
+    told = f"the shard of {printable(persistence_id)} is not in this process (any more). Certainly not stored"
+    return ShardGone(told).about(persistence_id)
+
+
 def stopped(persistence_id: str, failure: BaseException) -> PersistenceError:
     """The error of every call after the one that stopped the entity; it says one thing to do, as the first did."""
     told = f"the entity {printable(persistence_id)} stopped: {failure}"

@@ -18,7 +18,7 @@ _STATE: Final = struct.Struct(">qqqq")  # highest, floor, offset, number of the 
 _RUN: Final = struct.Struct(">qq16s")  # last, offset, writer
 _KEY: Final = struct.Struct(">qq")  # number of the id, first
 _HEAD: Final = struct.Struct(
-    ">q16s16sqqqqqqqqqq?qqq"
+    ">q16s16sqqqqqqqqqqq?qqq"
 )  # the head, the four counts, the volume, complete, the rung, the next number
 _LONGEST_KEY: Final = 480
 """LMDB's keys have at most 511 bytes; a longer id is found by its beginning and its hash."""
@@ -187,14 +187,16 @@ class LmdbTable(LmdbFile, Table):
         if found is None:
             return None
         fields = _HEAD.unpack(found)
-        head, counts, volume = Head(*fields[:7]), Marker(*fields[7:11]), Volume(*fields[11:13])
-        return Saved(head, counts, volume, fields[13], (fields[14], fields[15]))
+        head, counts, volume = Head(*fields[:8]), Marker(*fields[8:12]), Volume(*fields[12:14])
+        return Saved(head, counts, volume, fields[14], (fields[15], fields[16]))
 
     def save(self, saved: Saved) -> None:
         """See `Table.save`."""
         head, counts, volume, complete, rung = saved
-        fields = head.offset, head.author, head.writer, head.epoch, head.highest, head.floor, head.published
-        value = _HEAD.pack(*fields, *counts, *volume, complete, *rung, self._next)
+        numbers = head.epoch, head.highest, head.floor, head.published, head.commands
+        value = _HEAD.pack(
+            head.offset, head.author, head.writer, *numbers, *counts, *volume, complete, *rung, self._next
+        )
         self._call(self._txn.put, _HEAD_KEY, value, db=self._meta)
         self._saved()
 

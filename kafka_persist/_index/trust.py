@@ -14,7 +14,7 @@ from typing import Final
 
 from ..errors import IndexUnusable
 
-FORMAT: Final = "kafka-persist index 3"
+FORMAT: Final = "kafka-persist index 4"
 _BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
 _LOCK: Final = "in-use"
 _MARK: Final = "state"

@@ -35,7 +35,7 @@ async def claim(idlog: IdLog, writer: bytes) -> int:
     if idlog.chain.head.offset < 0 and idlog.tools.check_new is not None:
         await idlog.tools.check_new(idlog.log)
     for _ in range(CLAIM_ATTEMPTS):  # a lost one has read what came between: tried again at once it has the best chance
-        claimant = Claimant(idlog.tools.host, os.getpid(), time.time_ns() // 1_000_000)
+        claimant = Claimant(idlog.tools.host, os.getpid(), time.time_ns() // 1_000_000, idlog.address)
         envelope = rule.claim_envelope(idlog.chain, writer, idlog.published, encode_claimant(claimant))
         if await idlog.append(envelope) is not None:
             idlog.failure = ""

@@ -88,7 +88,7 @@ class Sent:
 class KnownLog:
     """The log of one persistence id, as this process knows it."""
 
-    __slots__ = ("chain", "failure", "followed", "fresh", "hint", "holder", "log", "mark", "recent", "tools")
+    __slots__ = ("address", "chain", "failure", "followed", "fresh", "hint", "holder", "log", "mark", "recent", "tools")
 
     def __init__(self, persistence_id: str, log: Log, tools: Tools) -> None:
         self.log = log
@@ -107,6 +107,8 @@ class KnownLog:
         self.followed: Head | None = None
         """The head at which the last replay ended: whoever follows the id goes on there."""
         self.recent: Recent | None = None
+        self.address = ""
+        """Where this process takes requests, for its claims."""
 
     # --- reading -------------------------------------------------------------------------------------------------
 

@@ -20,4 +20,5 @@ User-defined topics:
 * `event_sink`: publishing; `transactional_sink`, `transactional_producer`, `published_offsets`: publishing exactly once.
 * `group`: a consumer of published events; `assignment`, `positions`: what it has; `topic_lookups`, `lookups`, `offsets`: what it asks; `consumers`: opening it;
   `leaving`: saying goodbye to the group; `dead_letters`: what cannot be decoded.
+* `shard_connections`: what shards need: the same readers for commands and replies, and a producer that sends both.
 """

@@ -29,6 +29,11 @@ class Assignment:
         return self._owned.get(log, -1)
 
     @property
+    def owned(self) -> Mapping[Log, int]:
+        """What belongs here, and the numbers of the assignments."""
+        return self._owned.copy()
+
+    @property
     def placed(self) -> Sequence[Log]:
         """What is read here now."""
         return [log for log in self._owned if log in self._placed]

@@ -12,10 +12,10 @@ Otherwise an event could overtake one of its id that the old client did not get 
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import trio
 from confluent_kafka import KafkaError, Producer
@@ -63,19 +63,26 @@ async def open_event_sink(brokers: Brokers[JournalConfig]) -> AsyncIterator[Even
                 await sink.close()
 
 
-async def _make_client(config: JournalConfig) -> _Client:
-    return await make_client(partial(_Client, config), _Client.close, "the publishing producer")
+async def _make_client(config: JournalConfig) -> SinkClient:
+    in_order = config.event_producer.mode == "at-least-once"
+    return await make_sink_client(config.event_producer_properties(), in_order=in_order)
 
 
-class _Client:
+async def make_sink_client(properties: Mapping[str, Any], *, in_order: bool) -> SinkClient:
+    """Make a producer with these properties, in a thread."""
+    make = partial(SinkClient, properties, in_order=in_order)
+    return await make_client(make, SinkClient.close, "the publishing producer")
+
+
+class SinkClient:
     """A producer, and whether it has failed for good; made in a thread."""
 
-    def __init__(self, config: JournalConfig) -> None:
+    def __init__(self, given: Mapping[str, Any], *, in_order: bool) -> None:
         self.fatal = ""
         self.reasons = Reasons()
-        properties = client_config(config.event_producer_properties(), self.reasons)
+        properties = client_config(given, self.reasons)
         self.seconds = int(properties["delivery.timeout.ms"]) / 1000
-        self.in_order = config.event_producer.mode == "at-least-once"
+        self.in_order = in_order
         """Its owner sends again what is refused; with "fire-and-forget" nobody does, and a refused event would be lost."""
         with configured():
             self.producer = Producer({**properties, "error_cb": self._note})
@@ -94,7 +101,14 @@ class _Client:
 class KafkaEventSink(EventSink):
     """`EventSink` on librdkafka; opened by `open_event_sink`."""
 
-    def __init__(self, config: JournalConfig, tasks: Background, client: _Client) -> None:
+    def __init__(
+        self,
+        config: JournalConfig,
+        tasks: Background,
+        client: SinkClient,
+        make: Callable[[JournalConfig], Awaitable[SinkClient]] | None = None,
+    ) -> None:
+        self._make = make or _make_client
         self._config = config
         self._tasks = tasks
         self._logs: dict[str, Log] = {}
@@ -109,6 +123,13 @@ class KafkaEventSink(EventSink):
 
     def submit(self, topic: str, key: bytes, value: bytes, on_ack: Callable[[Ack], None]) -> None:
         """See `EventSink.submit`."""
+        log = self._logs.get(topic)
+        if log is None:
+            log = self._logs[topic] = Log(topic, ANY_PARTITION)
+        self.submit_to(log, key, value, on_ack)
+
+    def submit_to(self, log: Log, key: bytes, value: bytes, on_ack: Callable[[Ack], None]) -> None:
+        """Hand a record over that goes to a partition of the caller's choice; otherwise as `submit`."""
         if self._client.fatal and not self._replacing:
             self._replacing = self._tasks.spawn(self._replace)
         if self._replacing:
@@ -118,9 +139,6 @@ class KafkaEventSink(EventSink):
             closed = StoreClosed("the journal is closed")
             self._token.run_sync_soon(on_ack, Ack(Fate.REFUSED, reason=str(closed), error=closed))
             return
-        log = self._logs.get(topic)
-        if log is None:
-            log = self._logs[topic] = Log(topic, ANY_PARTITION)
         self._bridge.submit(log, key, value, on_ack)
 
     def _start(self) -> bool:
@@ -139,11 +157,11 @@ class KafkaEventSink(EventSink):
                         extra={"event": "publishing.client-replaced"},
                     )
                     await self._bridge.close(0)
-                    await self._use(await _make_client(self._config))
+                    await self._use(await self._make(self._config))
             finally:
                 self._replacing = False
 
-    async def _use(self, client: _Client) -> None:
+    async def _use(self, client: SinkClient) -> None:
         """Send with this client from here on.
 
         What the old one has not answered is answered as unknown, soon; nothing is taken until that is done, so that no event
@@ -168,7 +186,7 @@ class KafkaEventSink(EventSink):
         """Make a new client for the brokers at `servers`, and use it."""
         async with self._changing:
             self._config = at(self._config, servers)
-            await self._use(await _make_client(self._config))
+            await self._use(await self._make(self._config))
 
     async def close(self) -> None:
         """End the client; the publisher has waited for what it wanted to wait for. Idempotent."""
@@ -176,7 +194,7 @@ class KafkaEventSink(EventSink):
         await self._bridge.close(0)
 
 
-def _bridge_of(client: _Client) -> Bridge:
+def _bridge_of(client: SinkClient) -> Bridge:
     return Bridge(
         client.producer,
         client.reasons,

@@ -108,6 +108,11 @@ class EventReader(TopicLookups):
             self._progress.finish(event.log, event.offset)
 
     @property
+    def assigned(self) -> Mapping[Log, int]:
+        """What belongs here now, read already or not, and the numbers of the assignments."""
+        return self._assignment.owned
+
+    @property
     def partitions(self) -> Sequence[Log]:
         """What is read here now."""
         return self._assignment.placed

@@ -35,6 +35,7 @@ class Cell:
         queued: around the wait for the slot.
         ready: set when it is open, or could not be opened.
         gone: set when it is closed: the next one of the same id may be made.
+        retired: what is being recovered may be old already: it is not to be used.
     """
 
     __slots__ = (
@@ -46,6 +47,7 @@ class Cell:
         "persistence_id",
         "queued",
         "ready",
+        "retired",
         "slot",
         "type",
         "users",
@@ -63,6 +65,7 @@ class Cell:
         self.queued = trio.CancelScope()
         self.ready = trio.Event()
         self.gone = trio.Event()
+        self.retired = False
 
     @property
     def is_gone(self) -> bool:

@@ -23,6 +23,7 @@ from typing import Any, Final, TypeAlias
 import trio
 
 from .._entities.log import WARNING, tell
+from .._entities.stopping import ShardGone, shard_gone
 from .._lifecycle import Background, open_nursery
 from ..entity import Entity
 from ..entity_type import EntityType
@@ -133,7 +134,7 @@ class Registry:
             cell.life = Life.CLOSING  # nobody else begins to use it
         if cell.users:
             return
-        if entity.has_stopped:
+        if cell.life is Life.CLOSING:  # stopped, or retired
             self._forget(cell)
             return
         cell.idle_since = trio.current_time()
@@ -166,8 +167,15 @@ class Registry:
                 return
             began = trio.current_time()
             cell.entity = await self._recover(cell.type, cell.persistence_id)
+            if cell.retired:
+                cell.error = shard_gone(cell.persistence_id)
+                self._forget(cell)
+                return
         except Exception as error:  # noqa: BLE001 - raised in the tasks that wait for the cell
             cell.error = error
+            if isinstance(error, ShardGone):
+                self._drop(cell)
+                return
             self._tally.count_failed_opening(error)
             text = f"{printable(cell.persistence_id)} could not be opened: {error}"
             tell(WARNING, "entity.opening-failed", text, persistence_id=cell.persistence_id)
@@ -230,6 +238,21 @@ class Registry:
             self._slots.give_back(cell.slot)
         cell.ready.set()
         cell.gone.set()
+
+    def retire(self, concerned: Callable[[str], bool]) -> None:
+        """Let nobody begin to use the entities of some ids as they are now: what they know may be old.
+
+        Idle ones are passivated, those in use closed when their users have left, and those that are being opened are not
+        used. Whoever asks for one of the ids afterwards has it opened anew.
+        """
+        for cell in [cell for cell in self._cells.values() if concerned(cell.persistence_id)]:
+            match cell.life:
+                case Life.OPENING:
+                    cell.retired = True
+                case Life.OPEN if cell.persistence_id in self._idle:
+                    self._passivate(cell)
+                case Life.OPEN:
+                    cell.life = Life.CLOSING
 
     async def passivate_idle(self) -> None:
         """Close entities whose time is over, until cancelled; a task."""

@@ -12,6 +12,7 @@
 * `cleaning`: what is alive in the oldest part is appended again, and that part cut off.
 * `publication`: what the journal's calls have to do about user-defined topics; `outbox` hands a log's events over, and `ladder` knows
   where to begin to read them back.
+* `commands`: a log as a shard uses it, with the position in the command topic; `unit` keeps the writes of commands in order.
 * `encoding`, `replay`: from writes to items of a record, and from the index to events.
 * `store`: the journal of all that.
 """

@@ -35,6 +35,7 @@ from .indexed import IndexedLog
 from .pending import PendingIds
 from .riding import Riders
 from .settling import decide
+from .unit import note_result, refusal_in
 from .waiting import Moved, SharedItem, is_marker
 from .writers import Writers
 
@@ -172,6 +173,7 @@ class SharedLog(IndexedLog):
             except IndexUnusable as error:
                 self._give_index_up(error)
                 refusal = error
+            refusal = refusal_in(item.unit, refusal)
             if refusal is None and item.stored is not None:
                 item.handed_over = True
                 kept.append(item)
@@ -184,7 +186,8 @@ class SharedLog(IndexedLog):
         first = self.chain.head.highest + 1
         for number, item in enumerate(kept, first):
             item.number = number
-        envelope = rule.events_envelope(self.chain, first + len(kept) - 1, entries, self._published_behind(kept))
+        last, commands = first + len(kept) - 1, max(item.commands for item in kept)
+        envelope = rule.events_envelope(self.chain, last, entries, self._published_behind(kept), commands)
         self._busy = True
         self.riders.depart()
         sent = self.in_flight = Sent(self.tools.new_key(), envelope, kept)
@@ -346,6 +349,7 @@ class SharedLog(IndexedLog):
             self._dropped(item)
             if isinstance(result, WriterFenced) and isinstance(item, SharedItem):
                 item.settle(self._not_owned(item.persistence_id))
+        note_result((item.unit for item in items if isinstance(item, SharedItem)), result)
         self.riders.arrive(result is None and self.owned)
         super()._finish(items, result)
 

@@ -31,13 +31,13 @@ from ..errors import (
     SequenceNrConflict,
     StoreClosed,
     TopicSettingsRefused,
-    WriterFenced,
     printable,
 )
 from ..model import MAX_SEQUENCE_NR, AtomicWrite, Rejection, check_persistence_id
 from ..publishing import PendingReport
 from ..serialization import Serializer
 from .cleaning import Cleaner
+from .commands import CommandLog
 from .deleting import Deletions
 from .encoding import SharedEncoder
 from .log import SharedLog
@@ -47,6 +47,7 @@ from .publication import SharedPublication
 from .replay import IndexReplay
 from .settling import Patience
 from .shard import Shard
+from .unit import refusal_in
 from .waiting import SharedItem
 
 _log = logging.getLogger("kafka_persist.publishing")
@@ -193,6 +194,10 @@ class SharedJournal(KafkaJournal):
             await self._publication.published(batch)
         return batch.answer()
 
+    def command_log(self, partition: int) -> CommandLog:
+        """One log as the owner of its shard uses it."""
+        return CommandLog(self._shards[partition], self._encoder, self._run)
+
     async def _run(self, batch: Batch) -> None:
         """Hand the items of a call over as soon as there is room, and wait for their results."""
         self._deadlines.add(batch)
@@ -224,12 +229,12 @@ class SharedJournal(KafkaJournal):
         if trio.current_time() > batch.send_by:
             raise batch.too_late(items[0].persistence_id)
         groups: dict[SharedLog, list[SharedItem]] = {}
-        refused: list[tuple[SharedItem, WriterFenced]] = []
+        refused: list[tuple[SharedItem, PersistenceError]] = []
         reserved: dict[str, int] = {}
         for item in items:
             log = item.idlog
             assert isinstance(log, SharedLog)
-            refusal = log.item_refusal(item)
+            refusal = refusal_in(item.unit, log.item_refusal(item))
             if refusal is None:
                 self._check_number(log, item, reserved)
                 groups.setdefault(log, []).append(item)

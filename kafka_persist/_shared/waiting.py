@@ -10,6 +10,7 @@ import attrs
 from .._core.items import RUN_OVERHEAD, Run, State
 from .._core.items import Item as StoredItem
 from .._journal.batch import Item
+from .unit import Unit
 
 
 class Moved(NamedTuple):
@@ -47,6 +48,8 @@ class SharedItem(Item):
         events: each event of a run, encoded, where some go to a topic.
         stored: what stands in the record that is in flight.
         number: its number among the items of the log, once it was handed over.
+        commands: the position in the command topic when this is stored; 0 for no command's.
+        unit: the other writes of commands that it belongs to.
     """
 
     persistence_id: str = ""
@@ -56,6 +59,8 @@ class SharedItem(Item):
     events: Sequence[bytes] = ()
     stored: StoredItem | None = None
     number: int = 0
+    commands: int = 0
+    unit: Unit | None = None
 
 
 def is_marker(item: Item) -> bool:

@@ -3,6 +3,7 @@
     broker     SimBroker: topics and logs, and everything that can happen to them
     network    what happens to one record on its way: late, twice, never, with no answer
     kafka      SimKafka: a `kafka_persist.driver.Driver` on a SimBroker, one per simulated process
+    group      SimGroup, SimConnections: a consumer group whose coordinator is the test, and what shards need of Kafka
     buggify    BuggifyDriver: wraps any driver, real or simulated, and makes it fail as real ones do, from a seed
     faulty     FaultyDriver: wraps any driver and makes it fail on command, one fault at a time
 
@@ -20,6 +21,9 @@ from .buggify import Site as Site
 from .buggify import open_buggify as open_buggify
 from .faulty import FaultyDriver as FaultyDriver
 from .faulty import open_faulty_driver as open_faulty_driver
+from .group import SimConnections as SimConnections
+from .group import SimGroup as SimGroup
+from .group import SimReader as SimReader
 from .kafka import SimKafka as SimKafka
 from .kafka import open_sim_kafka as open_sim_kafka
 from .network import Delivery as Delivery
@@ -33,7 +37,10 @@ __all__ = [
     "Network",
     "SeededNetwork",
     "SimBroker",
+    "SimConnections",
+    "SimGroup",
     "SimKafka",
+    "SimReader",
     "Site",
     "open_buggify",
     "open_faulty_driver",

@@ -38,7 +38,7 @@ PLACES = (
     "epoch",
     "prev_author",
     "floor",
-    "position",
+    "commands",
     "prev_offset",
     "first",
     "last",
@@ -54,7 +54,7 @@ def sealed(*items, front=FRONT):
 
 def parts_of(envelope):
     """The items of a record as CBOR."""
-    values = envelope._asdict() | envelope.state._asdict() | {"position": 0}
+    values = envelope._asdict() | envelope.state._asdict()
     header = LAYOUT.pack(*(values[place] for place in PLACES))
     return [cbor2.dumps(header), cbor2.dumps(envelope.state.persistence_id), envelope.entries or b"\x80"]
 
@@ -141,8 +141,8 @@ HEADERS = {
     "negative floor": {"floor": -1},
     "published beyond the last event": {"published": 2},
     "negative published": {"published": -1},
-    "a position": {"position": 1},
-    "a negative position": {"position": -1},
+    "a position of commands in the log of one id": {"commands": 1},
+    "a negative position of commands": {"commands": -1},
 }
 
 

@@ -13,35 +13,38 @@ from kafka_persist._core.envelope import Envelope, decode_envelope, encode_envel
 from kafka_persist._core.follower import Follower
 from kafka_persist._journal.reading import judged
 from kafka_persist.driver import Log, Record
-from kafka_persist.errors import ForeignEvent
+from kafka_persist.errors import CorruptRecord, ForeignEvent
 
 WRITERS = [bytes([number]) * 16 for number in (1, 2)]
 
 
-def step(kind: str, chain: Chain, writer: bytes) -> Envelope:
+def step(kind: str, chain: Chain, writer: bytes, commands: int = 0) -> Envelope:
     if kind == "claim":
         return rule.claim_envelope(chain, writer)
     if kind == "delete":
-        return rule.delete_envelope(chain, writer, chain.head.highest - 1)
-    return rule.events_envelope(chain, chain.head.highest + 2, b"\x81\x00")
+        return rule.delete_envelope(chain, writer, chain.head.highest - 1, commands=commands)
+    return rule.events_envelope(chain, chain.head.highest + 2, b"\x81\x00", commands=commands)
 
 
 @st.composite
 def logs(draw: st.DrawFn) -> list[Envelope]:
     """Records that extend the head, an older head, or nothing that ever was; some of them forged."""
-    seen, records = [Chain("id")], []
+    shared = draw(st.booleans())
+    seen, records = [Chain("id", shared=shared)], []
     for _ in range(draw(st.integers(1, 12))):
         known = draw(st.sampled_from(seen[-3:]))
         kind = draw(st.sampled_from(["claim", "events", "events", "events", "delete"]))
-        envelope = step(kind, known, draw(st.sampled_from(WRITERS)))
+        done = draw(st.integers(0, 2)) if shared else 0
+        envelope = step(kind, known, draw(st.sampled_from(WRITERS)), known.head.commands + done)
         forged = draw(st.sampled_from([{}, {}, {}, {"epoch": 9}, {"writer": WRITERS[1]}, {"prev_offset": 3}]))
-        records.append(envelope._replace(**forged))
+        back = draw(st.sampled_from([{}, {}, {}, {"commands": 0}, {"commands": 1}]))
+        records.append(envelope._replace(state=envelope.state._replace(**back), **forged))
         seen.append(rule.advance(seen[-1], len(records) - 1, envelope))
     return records
 
 
 def outcome_of_judge(records: list[Envelope], start: int) -> tuple[list[int], object]:
-    chain, counted = Chain("id"), []
+    chain, counted = Chain("id", shared=records[0].shared), []
     try:
         for offset, envelope in enumerate(records[start:], start):
             chain = rule.judge(chain, offset, envelope, start, "log")
@@ -52,7 +55,7 @@ def outcome_of_judge(records: list[Envelope], start: int) -> tuple[list[int], ob
 
 
 def outcome_of_follower(records: list[Envelope], start: int) -> tuple[list[int], object]:
-    follower, counted = Follower(Chain("id")), []
+    follower, counted = Follower(Chain("id", shared=records[0].shared)), []
     try:
         for offset, envelope in enumerate(records[start:], start):
             counted += [offset] * follower.take(offset, envelope, start, "log")
@@ -63,7 +66,7 @@ def outcome_of_follower(records: list[Envelope], start: int) -> tuple[list[int],
 
 def outcome_of_reading(records: list[Envelope], start: int) -> tuple[list[int], object]:
     """As replays read: from bytes, which are decoded only where they are not as predicted."""
-    follower, counted = Follower(Chain("id")), []
+    follower, counted = Follower(Chain("id", shared=records[0].shared)), []
     stored = [Record(offset, None, encode_envelope(each)) for offset, each in enumerate(records)][start:]
     try:
         for found in judged(follower, Log("log"), stored, start):
@@ -126,3 +129,20 @@ def test_a_record_of_events_without_entries_is_not_followed():
     chain = rule.advance(Chain("id"), 0, rule.claim_envelope(Chain("id"), WRITERS[0]))
     value = encode_envelope(rule.events_envelope(chain, 1, b""))
     assert Follower(chain).follow(1, value) is None
+
+
+def test_the_position_of_commands_moves_without_decoding_and_never_falls():
+    """It stands among the numbers that change; a record in which it is lower than before contradicts what it extends."""
+    chain = rule.advance(Chain("log", shared=True), 0, rule.claim_envelope(Chain("log", shared=True), WRITERS[0]))
+    follower = Follower(chain)
+    for offset, commands in enumerate((5, 5, 9), 1):
+        envelope = rule.events_envelope(follower.chain, offset, b"\x81\x00", commands=commands)
+        assert follower.follow(offset, encode_envelope(envelope)) is not None
+        assert follower.chain.head.commands == commands
+    assert rule.events_envelope(follower.chain, 4, b"\x81\x00", commands=8).state.commands == 9
+    assert rule.claim_envelope(follower.chain, WRITERS[1]).state.commands == 9
+    forged = rule.events_envelope(follower.chain, 4, b"\x81\x00")
+    forged = forged._replace(state=forged.state._replace(commands=8))
+    assert follower.follow(4, encode_envelope(forged)) is None
+    with pytest.raises(CorruptRecord, match="commands 8 after 9"):
+        follower.take(4, forged, 0, "log")

@@ -111,7 +111,10 @@ MUTANTS = {
     ),
     "a first record that is older than what was known is believed": mutant(
         ("    if envelope.prev_offset < chain.head.offset:\n", "    if False:\n"),
-        ("    if state.last < chain.head.highest or envelope.epoch < chain.head.epoch:\n", "    if False:\n"),
+        (
+            "    if state.last < head.highest or envelope.epoch < head.epoch or state.commands < head.commands:\n",
+            "    if False:\n",
+        ),
         ("    if chain.unconfirmed:\n", "    if False:\n"),
     ),
     "a record whose evidence is gone counts": mutant(

@@ -88,6 +88,8 @@ LAYERS = (
             "view",
             "_live",
             "entities",
+            "_shards",
+            "shards",
             "persistence",
             "memory_persistence",
             "_commands",

@@ -43,7 +43,7 @@ function journalRecord(value) {
     prev_author: hex(fields.subarray(41, 57)),
     prev_offset: number(73),
     shared,
-    state: [String(owner), number(81), number(89), number(57), number(97)],
+    state: [String(owner), number(81), number(89), number(57), number(97), number(65)],
     claimant: kind === 0 && entries.length ? claimant(entries) : null,
     entries: kind === 1 && !shared ? entries.map((entry) => entry.slice(0, 2).map(Number)) : [],
     items: kind !== 0 && shared ? entries.map(item) : [],
