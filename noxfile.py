@@ -248,7 +248,7 @@ def search_shared(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def soak(session: nox.Session) -> None:
-    """Do what programs do on real brokers while faults are made, then judge (`-- --minutes 30 --brokers 3`)."""
+    """Do what programs do on real brokers while faults are made, then judge (`-- --minutes 30 --brokers 3 --mode kraft`)."""
     install(session)
     session.run("python", "-m", "lab.soak", *session.posargs)
 

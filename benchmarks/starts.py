@@ -132,7 +132,10 @@ def started(commands: list[Launch]) -> Iterator[list[tuple[Path, tuple[str, ...]
     with contextlib.ExitStack() as stack:
         for launch in commands:
             log = stack.enter_context(launch.log_path.open("wb"))
-            process = subprocess.Popen(launch.argv, env=dict(launch.env), stdout=log, stderr=log)
+            # A session of its own, as TestServer's have: the scheduler gives each session its share.
+            process = subprocess.Popen(
+                launch.argv, env=dict(launch.env), stdout=log, stderr=log, start_new_session=True
+            )
             stack.callback(process.wait)
             stack.callback(process.kill)
         yield [(one.log_path, (ZOOKEEPER_STARTED,) if one.name == "zookeeper" else STARTED) for one in commands]

@@ -62,7 +62,7 @@ def _pause_for(seconds: float, checkpoint: Callable[[], None]) -> None:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         checkpoint()
-        time.sleep(_ASK_AGAIN)
+        time.sleep(_ASK_AGAIN)  # the process tells nobody here
 
 
 class Probe:

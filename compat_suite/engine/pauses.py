@@ -43,11 +43,15 @@ class ThreadPause:
             turn: which; the first ones only count lines.
             of: how many there will be.
         """
-        self._ended = threading.Event()
-        self._seen = 0
         # The fewest: where a call had to wait for others, lines of those were counted, too.
         lines = min(self._counts, default=0)
-        self._left = 0 if turn < COUNTING else 1 + (turn - COUNTING) * lines // (of - COUNTING)
+        self.begin_at(0 if turn < COUNTING else 1 + (turn - COUNTING) * lines // (of - COUNTING))
+
+    def begin_at(self, line: int) -> None:
+        """Let the thread wait that runs the `line`-th line from now on."""
+        self._ended = threading.Event()
+        self._seen = 0
+        self._left = line
 
     def end(self) -> None:
         """End the pause, also one that has not begun."""
@@ -94,7 +98,7 @@ async def pauses() -> AsyncGenerator[ThreadPause]:
         try:
             yield made
         finally:
-            threading.settrace(None)  # type: ignore[arg-type]
+            threading.settrace(None)
             made.end()
             made.is_active = False
             done.set()

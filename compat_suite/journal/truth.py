@@ -9,6 +9,7 @@ from kafka_persist.abc import Capability
 
 from ..engine.case import Promises, case
 from ..engine.expect import expect, expect_numbers, require
+from ..engine.pauses import pauses
 from ..engine.resources import listed, threads, working_threads
 from ..engine.subject import JournalSubject
 from .cancellation import at_every_await, cancel_at
@@ -97,7 +98,7 @@ class CancelledCases(Promises):
 
         Why: what a forgotten thread does later, it does to a caller that was told that nothing happens.
         """
-        async with subject.open() as journal:
+        async with pauses() as paused, subject.open() as journal:
             probe = await new_probe(subject, journal, "read")
             await probe.stored(*range(1, LARGE + 1))
             before = threads()
@@ -106,23 +107,41 @@ class CancelledCases(Promises):
                 left = working_threads(before)
                 require(not left, f"{what}, and this still works: {listed(left)}")
 
-            async def write(step: int) -> bool:
-                going_on = False
-                for turn in range(3):  # a thread may be done before anybody looks
-                    writer = await new_probe(subject, journal, f"thread-{step}-{turn}")
-                    writes = writer.split([range(1, LARGE + 1)])
-                    _, hit = await cancel_at(step, partial(writer.submit, *writes))
-                    no_thread(f"the write was cancelled at await {step}")
-                    going_on |= hit
-                return going_on
-
-            async def replay(step: int) -> bool:
-                _, hit = await cancel_at(step, probe.replay)
-                no_thread(f"the replay was cancelled at await {step}")
+            async def cancelled(step: int, name: str, call: Callable[[], Awaitable[object]]) -> bool:
+                paused.begin_at(1)  # a thread may be done before anybody looks
+                _, hit = await cancel_at(step, call)
+                no_thread(f"the {name} was cancelled at await {step}")
+                paused.end()
                 return hit
 
+            async def write(step: int) -> bool:
+                going_on = False
+                for turn in range(3):
+                    writer = await new_probe(subject, journal, f"thread-{step}-{turn}")
+                    writes = writer.split([range(1, LARGE + 1)])
+                    going_on |= await cancelled(step, "write", partial(writer.submit, *writes))
+                return going_on
+
+            async def claim(step: int) -> bool:
+                return await cancelled(step, "claim", probe.successor().claim)
+
+            async def replay(step: int) -> bool:
+                return await cancelled(step, "replay", probe.replay)
+
+            async def highest(step: int) -> bool:
+                return await cancelled(
+                    step, "highest_sequence_nr", partial(journal.highest_sequence_nr, probe.persistence_id)
+                )
+
+            async def delete(step: int) -> bool:
+                return await cancelled(step, "delete_to", partial(journal.delete_to, probe.persistence_id, 1))
+
             await at_every_await(write)
+            await at_every_await(claim)
             await at_every_await(replay, 20)
+            await at_every_await(highest)
+            if subject.has(Capability.DELETES):
+                await at_every_await(delete)
 
 
 async def _shows(probe: JournalProbe, expected: list[int], when: str) -> None:

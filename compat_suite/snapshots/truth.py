@@ -6,6 +6,7 @@ from kafka_persist.abc import Capability
 
 from ..engine.case import Promises, case
 from ..engine.expect import require
+from ..engine.pauses import pauses
 from ..engine.resources import listed, threads, working_threads
 from ..engine.subject import SnapshotSubject
 from ..journal.cancellation import at_every_await, cancel_at
@@ -52,27 +53,30 @@ class SnapshotCancelledCases(Promises):
 
     @case(limit=60.0)
     async def test_no_thread_works_on_after_a_cancelled_call(self, subject: SnapshotSubject) -> None:
-        """T2, T4. When Cancelled came out of a save or a load, no thread works on it any more.
+        """T2, T4. When Cancelled came out of a save, a load or a delete, no thread works on it any more.
 
         Why: what a forgotten thread does later, it does to a caller that was told that nothing happens.
         """
         state = large(subject)
-        async with subject.open() as store:
+        async with pauses() as paused, subject.open() as store:
             probe = SnapshotProbe(subject, store, subject.id())
             await probe.save(1, state)
             before = threads()
 
             async def attempt(step: int) -> bool:
                 going_on = False
-                for _ in range(3):  # a thread may be done before anybody looks
+                for _ in range(3):
                     for name, call in (
                         ("save", lambda: probe.save(1, state)),
                         ("load", lambda: store.load(probe.persistence_id)),
+                        ("delete", lambda: probe.delete(2)),
                     ):
+                        paused.begin_at(1)  # a thread may be done before anybody looks
                         _, hit = await cancel_at(step, call)
                         left = working_threads(before)
                         what = f"the {name} was cancelled at await {step}, and this still works: {listed(left)}"
                         require(not left, what)
+                        paused.end()
                         going_on |= hit
                 return going_on
 

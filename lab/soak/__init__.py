@@ -4,6 +4,7 @@
     orders      what a process is told, and its configuration
     process     what every process does beside its work
     faults      how each fault is made and healed
+    network     cuts and delays, between clients and brokers and between brokers
     victims     damage to logs of their own: does the library report it?
     raw         what somebody without the library does to its topics
     service     the process of a service: entities on demand, snapshots with retention, views
@@ -17,5 +18,5 @@
     supervisor  starts all of it, draws faults, heals, checks
     report      the verdict, for people
 
-``python -m lab.soak --minutes 30 --brokers 3``
+``python -m lab.soak --minutes 30 --brokers 3 --mode kraft``
 """

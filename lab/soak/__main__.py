@@ -7,6 +7,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from kafka_persist_testkit.modes import Mode
+
 from .supervisor import main as soak
 
 
@@ -31,12 +33,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         default="topic-per-id",
         help="of the journals (default: topic-per-id)",
     )
+    parser.add_argument(
+        "--mode", type=Mode, choices=tuple(Mode), default=Mode.ZOOKEEPER, help="with ZooKeeper (default), or kraft"
+    )
     parser.add_argument("--seed", type=int, help="the seed of every random choice (default: a new one, printed)")
     parser.add_argument(
         "--dir", type=Path, metavar="DIR", help="where to write histories and verdict (default: a new one)"
     )
     arguments = parser.parse_args(argv)
-    return soak(arguments.minutes, arguments.brokers, arguments.seed, arguments.layout, arguments.dir)
+    return soak(arguments.minutes, arguments.brokers, arguments.mode, arguments.seed, arguments.layout, arguments.dir)
 
 
 if __name__ == "__main__":

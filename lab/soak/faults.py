@@ -18,6 +18,7 @@ from kafka_persist_testkit.nodes import Broker
 from kafka_persist_testkit.server import TestServer
 
 from .crew import Crew
+from .network import Network
 from .plan import DELIVERY_TIMEOUT, PROJECTOR, SERVICES, WRITERS
 from .victims import Victims, row_of
 
@@ -46,9 +47,11 @@ class Faults:
     seed: int
     _random: random.Random = attrs.field(init=False)
     _victims: dict[str, Callable[[], str]] = attrs.field(init=False)
+    _network: Network = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._random = random.Random(self.seed)  # noqa: S311 - chances, not secrets
+        self._network = Network(self.server, self._random)
         self._victims = row_of(Victims(self.server, self.seed, self.crew.layout))
 
     def make(self, row: str) -> str:
@@ -67,6 +70,10 @@ class Faults:
             "4": self._freeze,
             "5": self._majority,
             "6": self._outage,
+            "7": self._network.slow_down,
+            "20": self._network.cut_off_clients,
+            "23": self._network.cut_off_brokers,
+            "25": self._network.swizzle,
             "27": self._fill_disk,
             "30": self._kill_process,
             "30 at": self._crash_writer,
@@ -195,7 +202,10 @@ class Faults:
         """Bring back whatever is down."""
         if self.disk is not None:
             (self.disk / FILLER).unlink(missing_ok=True)
-        for node in (self.server.zookeeper, *self.server.brokers):
+        if len(self.server.brokers) > 1:
+            self._network.heal()
+        zookeeper = [self.server.zookeeper] if self.server.zookeeper_connect else []
+        for node in (*zookeeper, *self.server.brokers):
             try:
                 node.start()
             except TestServerError:

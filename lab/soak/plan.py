@@ -21,6 +21,7 @@ class Row:
         weight: how often it is drawn, compared with the others.
         drawn: whether the schedule draws it; else it happens inside the workers all the time.
         brokers: with how many brokers it can be made: "any", "one" or "several".
+        zookeeper: whether it is done to ZooKeeper.
     """
 
     name: str
@@ -28,10 +29,11 @@ class Row:
     weight: int
     drawn: bool = True
     brokers: str = "any"
+    zookeeper: bool = False
 
-    def fits(self, brokers: int) -> bool:
-        """Whether it can be made with so many brokers."""
-        return self.brokers in ("any", "one" if brokers == 1 else "several")
+    def fits(self, brokers: int, *, zookeeper: bool) -> bool:
+        """Whether it can be made with so many brokers, with ZooKeeper or without."""
+        return self.brokers in ("any", "one" if brokers == 1 else "several") and (zookeeper or not self.zookeeper)
 
 
 ROWS: Final = (
@@ -41,6 +43,10 @@ ROWS: Final = (
     Row("4", "broker, or one of several, stopped (SIGSTOP) for 1 to 12 s", 12),
     Row("5", "two of three brokers stopped or killed for 2 to 10 s", 6, brokers="several"),
     Row("6", "all brokers down for longer than the delivery timeout", 4),
+    Row("7", "one of several brokers answers its clients late", 5, brokers="several"),
+    Row("20", "clients cut off from one of several brokers for 1 to 15 s", 10, brokers="several"),
+    Row("23", "one, two or three brokers cut off from the others for 2 to 15 s", 10, brokers="several"),
+    Row("25", "links of clients and brokers cut one by one, healed in another order", 6, brokers="several"),
     Row("14", "a byte flipped in a segment", 4, brokers="one"),
     Row("15", "the active segment's tail damaged, then an unclean restart", 4, brokers="one"),
     Row("17", "head of a log deleted by somebody else", 4),
@@ -50,7 +56,7 @@ ROWS: Final = (
     Row("30 at", "writer process killed at a chosen point of a write", 12),
     Row("31", "writer process stopped (SIGSTOP), another takes over, the zombie goes on", 12),
     Row("32", "two live writers of the same ids", 8),
-    Row("43", "ZooKeeper stopped or killed while Kafka serves", 6),
+    Row("43", "ZooKeeper stopped or killed while Kafka serves", 6, zookeeper=True),
     Row("54", "an open transaction of somebody else on the topic", 4),
     Row("21", "answers lost though the record is stored", 0, drawn=False),
     Row("24", "records landing after their writer gave up", 0, drawn=False),

@@ -17,6 +17,7 @@ from typing import Any, Final, TextIO
 import attrs
 
 from kafka_persist.config import Layout
+from kafka_persist_testkit.modes import Mode
 from kafka_persist_testkit.server import TestServer
 from kafka_persist_testkit.settings import TestServerSettings
 
@@ -24,7 +25,7 @@ from ..checker import Verdict, check
 from ..history import read_histories
 from .crew import Crew
 from .faults import Faults, NotPossible
-from .plan import INSIDE, PROJECTOR, ROWS, SERVICES, WRITERS
+from .plan import INSIDE, PROJECTOR, ROWS, SERVICES, WRITERS, Row
 from .report import report
 from .victims import Missed
 
@@ -34,7 +35,6 @@ PROPERTIES: Final = {
     "offsets.topic.num.partitions": "1",
     "transaction.state.log.num.partitions": "1",
     "auto.create.topics.enable": "false",
-    "zookeeper.session.timeout.ms": "6000",
 }
 SEVERAL: Final = {
     "default.replication.factor": "3",
@@ -54,6 +54,7 @@ class Soak:
     Attributes:
         minutes: how long faults are made.
         brokers: how many there are: one or three.
+        mode: `zookeeper` or `kraft`.
         seed: where all chances come from.
         layout: of the journals and snapshot stores.
         directory: histories, logs, `faults.jsonl`, `verdict.json`.
@@ -64,6 +65,7 @@ class Soak:
 
     minutes: float
     brokers: int
+    mode: Mode
     seed: int
     layout: Layout
     directory: Path
@@ -88,9 +90,18 @@ class Soak:
     def _server(self, disk: Path | None) -> TestServer:
         """One broker on a small disk, which can be filled, or several."""
         if self.brokers > 1:
-            return TestServer(brokers=self.brokers, properties=PROPERTIES | SEVERAL, java_options=["-Xmx512m"])
+            return TestServer(
+                self.mode,
+                brokers=self.brokers,
+                proxies=True,
+                properties=PROPERTIES | SEVERAL,
+                java_options=["-Xmx512m"],
+            )
         settings = TestServerSettings(log_dirs=disk) if disk is not None else TestServerSettings()
-        return TestServer(settings=settings, properties=PROPERTIES, java_options=["-Xmx512m"])
+        return TestServer(self.mode, settings=settings, properties=PROPERTIES, java_options=["-Xmx512m"])
+
+    def _fits(self, row: Row) -> bool:
+        return row.fits(self.brokers, zookeeper=self.mode is Mode.ZOOKEEPER)
 
     def _work(self, crew: Crew, faults: Faults) -> None:
         for place in (*WRITERS, *SERVICES, PROJECTOR):
@@ -110,7 +121,7 @@ class Soak:
 
     def _make_faults(self, crew: Crew, faults: Faults) -> None:
         chances = random.Random(self.seed)  # noqa: S311 - chances, not secrets
-        drawn = [row for row in ROWS if row.drawn and row.fits(self.brokers)]
+        drawn = [row for row in ROWS if row.drawn and self._fits(row)]
         end = time.monotonic() + self.minutes * 60
         with (self.directory / "faults.jsonl").open("w", encoding="utf-8") as log:
             while time.monotonic() < end:
@@ -179,12 +190,13 @@ class Soak:
                 "made": self.fired[row.name] or f"not run: {self.impossible.get(row.name, 'never drawn')}",
             }
             for row in ROWS
-            if row.fits(self.brokers)
+            if self._fits(row)
         }
         return {
             "seed": self.seed,
             "minutes": self.minutes,
             "brokers": self.brokers,
+            "mode": str(self.mode),
             "layout": self.layout,
             "seconds": round(seconds),
             "clean": verdict.clean and not self.missed and not self.errors and not verdict.damaged,
@@ -222,13 +234,13 @@ def note(log: TextIO, **fields: Any) -> None:
     log.flush()
 
 
-def main(minutes: float, brokers: int, seed: int | None, layout: Layout, directory: Path | None) -> int:
+def main(minutes: float, brokers: int, mode: Mode, seed: int | None, layout: Layout, directory: Path | None) -> int:
     """Run a soak and print its verdict; the exit code."""
     seed = random.SystemRandom().randrange(1 << 30) if seed is None else seed
     directory = directory or Path(tempfile.mkdtemp(prefix="kafka-persist-soak-"))
     directory.mkdir(parents=True, exist_ok=True)
     sys.stdout.write(f"seed {seed}, histories in {directory}\n")
     sys.stdout.flush()
-    result = Soak(minutes, brokers, seed, layout, directory).run()
+    result = Soak(minutes, brokers, mode, seed, layout, directory).run()
     sys.stdout.write(report(result))
     return 0 if result["clean"] else 1

@@ -18,7 +18,7 @@ CLASSES = (
 DEFECTS = {}
 NEVER_ENDS = "did not end"
 MODULES = (
-    *(tuple(f"{store}_{kind}" for store in ("pool", "file", "key_value") for kind in ("values", "processes"))),
+    *(f"{store}_{kind}" for store in ("pool", "file", "key_value") for kind in ("values", "processes")),
     "second_look",
 )
 
