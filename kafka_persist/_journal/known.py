@@ -6,6 +6,7 @@ turn out to count (`append`). Whoever calls these owns the log (see `idlog`), so
 
 from __future__ import annotations
 
+import bisect
 import itertools
 import os
 import uuid
@@ -20,6 +21,7 @@ from .._core import chain as rule
 from .._core.chain import Chain, Head, Verdict
 from .._core.cut import survived_cut
 from .._core.envelope import Claimant, Envelope, Kind, decode_claimant, encode_envelope
+from .._core.follower import Follower
 from .._waiter import Waiter
 from ..driver import Ack, Driver, Fate, Log, OffsetGone, Record
 from ..errors import (
@@ -30,7 +32,7 @@ from ..errors import (
     WriterFenced,
     printable,
 )
-from ..limits import RECENT_BYTES
+from ..limits import MAX_WAYMARKS, RECENT_BYTES, WAYMARK_EVENTS
 from .batch import Item
 from .reading import Counted, Recent, catch_up, check_bookmark
 
@@ -88,7 +90,19 @@ class Sent:
 class KnownLog:
     """The log of one persistence id, as this process knows it."""
 
-    __slots__ = ("chain", "failure", "followed", "fresh", "hint", "holder", "log", "mark", "recent", "tools")
+    __slots__ = (
+        "chain",
+        "failure",
+        "followed",
+        "fresh",
+        "hint",
+        "holder",
+        "log",
+        "mark",
+        "recent",
+        "tools",
+        "waymarks",
+    )
 
     def __init__(self, persistence_id: str, log: Log, tools: Tools) -> None:
         self.log = log
@@ -107,6 +121,8 @@ class KnownLog:
         self.followed: Head | None = None
         """The head at which the last replay ended: whoever follows the id goes on there."""
         self.recent: Recent | None = None
+        self.waymarks: Sequence[Head] = ()
+        """Heads on the way through a long log, ascending: a replay from the middle begins at one of them."""
 
     # --- reading -------------------------------------------------------------------------------------------------
 
@@ -135,9 +151,26 @@ class KnownLog:
             if on_counted is not None:
                 on_counted(counted)
 
-        return await catch_up(
-            self.tools.driver, self.log, chain, stop=stop, on_counted=note, on_skipped=self._look_at_skipped()
+        waymarks = list(self.waymarks)
+
+        def on_batch(follower: Follower) -> None:
+            if follower.highest >= WAYMARK_EVENTS + (waymarks[-1].highest if waymarks else 0):
+                waymarks.append(follower.chain.head)
+                if len(waymarks) > MAX_WAYMARKS:
+                    del waymarks[::2]
+
+        found = await catch_up(
+            self.tools.driver,
+            self.log,
+            chain,
+            stop=stop,
+            on_counted=note,
+            on_skipped=self._look_at_skipped(),
+            on_batch=None if chain.shared else on_batch,  # those have an index
         )
+        if len(waymarks) != len(self.waymarks):
+            self.waymarks = waymarks  # not before: what follows in the log may contradict its first record
+        return found
 
     def _look_at_skipped(self) -> Callable[[Record, Head], None] | None:
         """Who wants to see records that do not count; reading is slower then."""
@@ -163,7 +196,9 @@ class KnownLog:
 
     def start_of_replay(self, low: int) -> Chain:
         """Where judging may begin for a replay from number `low` on."""
-        known = [mark for mark in (self.followed, self.mark) if mark is not None and low > mark.highest]
+        passed = bisect.bisect_left(self.waymarks, low, key=lambda mark: mark.highest)
+        nearest = self.waymarks[passed - 1] if passed else None
+        known = [mark for mark in (self.followed, self.mark, nearest) if mark is not None and low > mark.highest]
         if known:
             return self._chain_at(max(known, key=lambda mark: mark.offset))
         return Chain(self.chain.persistence_id)
