@@ -23,7 +23,7 @@ _entities to entity and view, _live to entities. The others:
     _structuring                  payload types as plain data
     projection_sqlite             a read model's store in SQLite; projection_memory: in memory
     projection_postgresql         the same in PostgreSQL; _postgresql: the only importer of psycopg
-    _commands                     the command line
+    _commands, _browser           the command line; the event browser, which one of its commands serves
 
 Counters are called statistics; they are in `_live.tally` (entities), `publishing` and `_consuming.stream`.
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import attrs
 import click
@@ -14,12 +14,17 @@ from .._core.chain import Chain
 from .._journal.layout import TopicPerId
 from .._journal.reading import catch_up
 from .._publishing.id_discovery import each_stored_id
+from .._shared.place import log_name, partition_of
 from ..config import Config, JournalConfig
 from ..driver import Driver, Log, TopicSpec
-from ..errors import PersistenceError, UnsupportedOperation
+from ..errors import PersistenceError, TopicMissing
+from ..projection import ProjectionStore
 from .frame import DONE, Command, Source, with_json, with_source
+from .named import load_named, see_current_directory
 from .output import Listing, note
 from .stores import for_reading
+
+CONSUMER_COLUMNS: Final = ("topic", "partition", "position", "end", "lag")
 
 UNDECIDED_SECONDS: Final = 5.0
 """How long an open transaction that will decide how far an id is published is waited for."""
@@ -32,26 +37,51 @@ UNDECIDED_SECONDS: Final = 5.0
     "--group", metavar="GROUP", help="Instead: how far this consumer group is behind in the topics of --topic."
 )
 @click.option("--topic", "topics", multiple=True, metavar="TOPIC", help="With --group: a topic; may be repeated.")
+@click.option(
+    "--projection",
+    "store_name",
+    metavar="PACKAGE.MODULE:NAME",
+    help="Instead: how far the program's ProjectionStore (or what this function makes) is behind.",
+)
 @with_json("one object for each row")
-def command(source: Source, *, ids: tuple[str, ...], group: str | None, topics: tuple[str, ...], as_json: bool) -> int:
+def command(
+    source: Source,
+    *,
+    ids: tuple[str, ...],
+    group: str | None,
+    topics: tuple[str, ...],
+    store_name: str | None,
+    as_json: bool,
+) -> int:
     """Print which persistence ids have events that are not known to be published, and how many.
 
-    Without IDs all of the journal are looked at. In mode "at-least-once" the journal notes with the next record how far an
+    Without IDs all of the journal are looked at; with layout "shared" there is a row for each log that is behind, not for each
+    id. In mode "at-least-once" the journal notes with the next record how far an
     id is published, so up to the last write of a running program may be published already. With --group: for each
-    partition, the group's committed position, the end of the partition, and the difference. The group is not joined.
+    partition, the group's committed position, the end of the partition, and the difference. The group is not joined. With
+    --projection: the same for a read model, whose positions are in its own store.
     """
     config = source.config()
+    if store_name is not None:
+        if group is not None or topics or ids:
+            raise click.UsageError("--projection needs no --group, no --topic and no IDs.")
+        see_current_directory()
+        store: ProjectionStore = load_named("--projection", store_name, ProjectionStore)
+        with Listing(CONSUMER_COLUMNS, as_json=as_json) as listing:
+            trio.run(list_partitions, partial(projection_lag, config, store), listing)
+        return DONE
     if group is None:
         if topics:
             raise click.UsageError("--topic needs --group.")
-        with Listing(("persistence id", "published", "highest", "lag"), as_json=as_json) as listing:
+        what = ("log", "logs") if config.journal.layout == "shared" else ("persistence id", "ids")
+        with Listing((what[0], "published", "highest", "lag"), as_json=as_json) as listing:
             looked_at = trio.run(publication, config, ids, listing)
-        note(f"{looked_at} ids looked at, {listing.count} with events that are not known to be published")
+        note(f"{looked_at} {what[1]} looked at, {listing.count} with events that are not known to be published")
         return DONE
     if not topics or ids:
         raise click.UsageError("--group needs --topic, and no IDs.")
-    with Listing(("topic", "partition", "position", "end", "lag"), as_json=as_json) as listing:
-        trio.run(consumers, config, group, topics, listing)
+    with Listing(CONSUMER_COLUMNS, as_json=as_json) as listing:
+        trio.run(list_partitions, partial(group_lag, config, group, topics), listing)
     return DONE
 
 
@@ -59,20 +89,19 @@ async def publication(config: Config, ids: tuple[str, ...], listing: Listing) ->
     """Print the ids that are behind; how many were looked at.
 
     Raises:
-        UnsupportedOperation: the layout publishes nothing.
         StoredDataError: an id is damaged; the others were printed.
         BrokerError: there was no answer.
     """
     from .._kafka.driver import open_driver
 
     journal = for_reading(config.journal)
-    if journal.layout != "topic-per-id":
-        raise UnsupportedOperation(
-            'lag is not shown for a journal with layout = "shared" yet; publishing_statistics() tells how many of its logs are behind'
-        )
     async with open_driver(journal) as driver:
         published = Publication(driver, journal, listing)
-        if ids:
+        if journal.layout == "shared":
+            count = journal.shared.partitions
+            for partition in sorted({partition_of(each, count) for each in ids} if ids else range(count)):
+                await published.look_at_log(partition)
+        elif ids:
             for persistence_id in ids:
                 await published.look(persistence_id)
         else:
@@ -102,16 +131,23 @@ class Publication:
         published = head.published
         if self.config.event_producer.mode == "exactly-once":
             published = max(published, await trio.to_thread.run_sync(partial(_committed, self.config, log)))
+        self._print({"persistence_id": persistence_id}, persistence_id, published, head.highest)
+
+    async def look_at_log(self, partition: int) -> None:
+        """Print a log that many ids share if it is behind: its numbers count events and deletions of all of them."""
+        log = Log(self.config.shared_topic, partition)
+        start = Chain(log_name(partition, self.config.shared.partitions), shared=True)
+        try:
+            head = (await catch_up(self.driver, log, start)).head
+        except TopicMissing:
+            return
+        self._print({"log": str(log)}, str(log), head.published, head.highest)
+
+    def _print(self, named: dict[str, str], name: str, published: int, highest: int) -> None:
         self.looked_at += 1
-        lag = head.highest - published
-        if lag > 0:
-            fields = {
-                "persistence_id": persistence_id,
-                "published_up_to": published,
-                "highest_sequence_nr": head.highest,
-                "lag": lag,
-            }
-            self.listing.add(fields, (persistence_id, str(published), str(head.highest), str(lag)))
+        if (lag := highest - published) > 0:
+            fields = {**named, "published_up_to": published, "highest_sequence_nr": highest, "lag": lag}
+            self.listing.add(fields, (name, str(published), str(highest), str(lag)))
 
 
 def _committed(config: JournalConfig, log: Log) -> int:
@@ -125,8 +161,16 @@ def _committed(config: JournalConfig, log: Log) -> int:
         offsets.close()
 
 
-async def consumers(config: Config, group: str, topics: tuple[str, ...], listing: Listing) -> None:
-    """Print how far a group is behind.
+async def list_partitions(look: Callable[[], Awaitable[list[dict[str, Any]]]], listing: Listing) -> None:
+    """Print how far somebody is behind. Raises as `group_lag`."""
+    for fields in await look():
+        position = "none" if fields["position"] is None else str(fields["position"])
+        cells = (fields["topic"], str(fields["partition"]), position, str(fields["end"]), str(fields["lag"]))
+        listing.add(fields, cells)
+
+
+async def group_lag(config: Config, group: str, topics: Sequence[str]) -> list[dict[str, Any]]:
+    """How far a consumer group is behind: an object for each partition.
 
     Raises:
         TopicMissing: a topic is missing.
@@ -135,16 +179,35 @@ async def consumers(config: Config, group: str, topics: tuple[str, ...], listing
     from .._kafka.consumers import open_event_reader
 
     journal = for_reading(config.journal)
-    settings = journal.event_topic_settings()
-    specs = [TopicSpec(name, journal.event_producer.partitions, settings, role="events") for name in topics]
-    async with open_event_reader(journal, specs, group=group, start="earliest") as reader:
+    async with open_event_reader(journal, _specs(journal, topics), group=group, start="earliest") as reader:
         logs = await reader.look_up(partial(reader.partitions_of, topics))
         starts = await reader.look_up(partial(reader.starts, logs))
         committed = await reader.look_up(partial(reader.committed, logs))
         ends = await reader.look_up(partial(reader.ends, logs))
-    for log in logs:
-        at = committed[log]
-        lag = ends[log] - (starts[log] if at is None else at)
-        fields = {"topic": log.topic, "partition": log.partition, "position": at, "end": ends[log], "lag": lag}
-        position = "none" if at is None else str(at)
-        listing.add(fields, (log.topic, str(log.partition), position, str(ends[log]), str(lag)))
+    return [_row(log, committed[log], starts[log], ends[log]) for log in logs]
+
+
+async def projection_lag(config: Config, store: ProjectionStore) -> list[dict[str, Any]]:
+    """How far a read model is behind, in the topics that it has read. Raises as `group_lag`."""
+    from .._kafka.consumers import open_event_reader
+
+    journal = for_reading(config.journal)
+    known = await trio.to_thread.run_sync(store.positions)
+    topics = sorted({topic for topic, _ in known})
+    if not topics:
+        return []
+    async with open_event_reader(journal, _specs(journal, topics), start="earliest") as reader:
+        logs = await reader.look_up(partial(reader.partitions_of, topics))
+        starts = await reader.look_up(partial(reader.starts, logs))
+        ends = await reader.look_up(partial(reader.ends, logs))
+    return [_row(log, known.get((log.topic, log.partition)), starts[log], ends[log]) for log in logs]
+
+
+def _specs(config: JournalConfig, topics: Sequence[str]) -> list[TopicSpec]:
+    settings = config.event_topic_settings()
+    return [TopicSpec(name, config.event_producer.partitions, settings, role="events") for name in topics]
+
+
+def _row(log: Log, position: int | None, start: int, end: int) -> dict[str, Any]:
+    lag = end - (start if position is None else position)
+    return {"topic": log.topic, "partition": log.partition, "position": position, "end": end, "lag": lag}

@@ -11,6 +11,7 @@ from importlib.metadata import version
 import click
 
 from . import (
+    browse,
     check,
     completion,
     deleting,
@@ -36,6 +37,7 @@ COMMANDS = (
     tail.command,
     snapshots.command,
     state.command,
+    browse.command,
     verify.command,
     exporting.command,
     importing.command,

@@ -190,13 +190,13 @@ class LmdbTable(LmdbFile, Table):
         head, counts, volume = Head(*fields[:7]), Marker(*fields[7:11]), Volume(*fields[11:13])
         return Saved(head, counts, volume, fields[13], (fields[14], fields[15]))
 
-    def save(self, saved: Saved) -> None:
+    def save(self, saved: Saved, *, now: bool = False) -> None:
         """See `Table.save`."""
         head, counts, volume, complete, rung = saved
         fields = head.offset, head.author, head.writer, head.epoch, head.highest, head.floor, head.published
         value = _HEAD.pack(*fields, *counts, *volume, complete, *rung, self._next)
         self._call(self._txn.put, _HEAD_KEY, value, db=self._meta)
-        self._saved()
+        self._saved(now=now)
 
     def clear(self) -> None:
         """See `Table.clear`."""

@@ -12,6 +12,7 @@ import os
 import uuid
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from uuid import UUID
 
 import attrs
@@ -142,7 +143,19 @@ class KnownLog:
 
     async def _read(self, chain: Chain, stop: int | None, on_counted: Callable[[Counted], None] | None) -> Chain:
         """Judge what stands behind `chain`; remember who claimed."""
+        waymarks = list(self.waymarks)
+        found = await self._catch_up(chain, stop, on_counted, partial(_note_waymark, waymarks))
+        if len(waymarks) != len(self.waymarks):
+            self.waymarks = waymarks  # not before: what follows in the log may contradict its first record
+        return found
 
+    async def _catch_up(
+        self,
+        chain: Chain,
+        stop: int | None,
+        on_counted: Callable[[Counted], None] | None,
+        on_batch: Callable[[Follower], None],
+    ) -> Chain:
         def note(counted: Counted) -> None:
             envelope = counted.envelope
             if envelope is not None and envelope.kind is Kind.CLAIM and envelope.entries:
@@ -151,26 +164,15 @@ class KnownLog:
             if on_counted is not None:
                 on_counted(counted)
 
-        waymarks = list(self.waymarks)
-
-        def on_batch(follower: Follower) -> None:
-            if follower.highest >= WAYMARK_EVENTS + (waymarks[-1].highest if waymarks else 0):
-                waymarks.append(follower.chain.head)
-                if len(waymarks) > MAX_WAYMARKS:
-                    del waymarks[::2]
-
-        found = await catch_up(
+        return await catch_up(
             self.tools.driver,
             self.log,
             chain,
             stop=stop,
             on_counted=note,
             on_skipped=self._look_at_skipped(),
-            on_batch=None if chain.shared else on_batch,  # those have an index
+            on_batch=on_batch,
         )
-        if len(waymarks) != len(self.waymarks):
-            self.waymarks = waymarks  # not before: what follows in the log may contradict its first record
-        return found
 
     def _look_at_skipped(self) -> Callable[[Record, Head], None] | None:
         """Who wants to see records that do not count; reading is slower then."""
@@ -316,6 +318,13 @@ class KnownLog:
         if self.chain.base == before.base or self.chain.base is None:
             return None
         return CUT_OFF if survived_cut(self.chain.head, sent.envelope) else None
+
+
+def _note_waymark(waymarks: list[Head], follower: Follower) -> None:
+    if follower.highest >= WAYMARK_EVENTS + (waymarks[-1].highest if waymarks else 0):
+        waymarks.append(follower.chain.head)
+        if len(waymarks) > MAX_WAYMARKS:
+            del waymarks[::2]
 
 
 def as_broker_error(ack: Ack) -> PersistenceError:
