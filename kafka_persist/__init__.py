@@ -7,6 +7,7 @@
     view                          followers of an entity's events, with a state of their own
     journal, snapshots, memory    stores of events and snapshots, in Kafka and in memory: `open_journal`, ...
     abc, model, errors            the contract of a store, its records, everything that can go wrong
+    removal                       everything of an entity is deleted: `remove_entity`
     publishing, consuming         which user-defined topics events go to; reading them: `open_events`
     projection                    read models: each event applied once: `open_projection`
     config, serialization, naming settings, types of payloads, names of topics
@@ -134,6 +135,7 @@ from .publishing import EmptyEventTopicMapper as EmptyEventTopicMapper
 from .publishing import EventTopicMapper as EventTopicMapper
 from .publishing import PendingReport as PendingReport
 from .publishing import PublishingStatistics as PublishingStatistics
+from .removal import remove_entity as remove_entity
 from .serialization import Encoded as Encoded
 from .serialization import Serializer as Serializer
 from .serialization import Upcaster as Upcaster

@@ -91,6 +91,7 @@ LAYERS = (
             "view",
             "_live",
             "entities",
+            "removal",
             "persistence",
             "memory_persistence",
             "_commands",
