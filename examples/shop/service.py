@@ -22,6 +22,10 @@ STOCK = stock_type(SERIALIZER)
 PRICES = {"tea": 450, "cake": 320, "kettle": 120_000}
 
 
+class NotSold(LookupError):  # noqa: N818 - named as the state
+    """Nobody sells this article."""
+
+
 class Shop:
     """What web handlers, message consumers and tests call."""
 
@@ -38,10 +42,12 @@ class Shop:
         """Place an order: all of its articles are set aside, or none. What it costs.
 
         Raises:
-            KeyError: an article that nobody sells.
+            NotSold: an article that nobody sells.
             OutOfStock: nothing is set aside.
             NotPossible: there is another order of this number.
         """
+        if unknown := lines.keys() - PRICES.keys():
+            raise NotSold(f"not sold here: {', '.join(sorted(unknown))}")
         cents = sum(PRICES[article] * count for article, count in lines.items())
         with event_context(correlation_id=request):
             await self._entities.execute(ORDER, order, request_order, customer, dict(lines), cents)
@@ -57,17 +63,23 @@ class Shop:
         known that something is missing, and `Finisher` comes here. Where an article is out of stock, the order is rejected, and
         then what was set aside is given back.
         """
-        async with self._turns.setdefault(order, trio.Lock()):
+        turn = self._turns.setdefault(order, trio.Lock())
+        try:
+            async with turn:
+                return await self._go_on(order)
+        finally:
+            if not turn.locked():  # nobody waits for it either
+                self._turns.pop(order, None)
+
+    async def _go_on(self, order: str) -> Order:
+        found = await self._entities.state(ORDER, order)
+        if found.status == "requested":
+            await self._entities.execute(ORDER, order, *await self._decided(order, found))
             found = await self._entities.state(ORDER, order)
-            if found.status == "requested":
-                await self._entities.execute(ORDER, order, *await self._decided(order, found))
-                found = await self._entities.state(ORDER, order)
-            if found.status == "rejecting":
-                await self._release(order, found.lines)
-                await self._entities.execute(ORDER, order, give_back)
-                found = await self._entities.state(ORDER, order)
-        if not self._turns[order].statistics().tasks_waiting:
-            del self._turns[order]
+        if found.status == "rejecting":
+            await self._release(order, found.lines)
+            await self._entities.execute(ORDER, order, give_back)
+            found = await self._entities.state(ORDER, order)
         return found
 
     async def _decided(self, order: str, found: Order) -> tuple[Any, ...]:

@@ -22,7 +22,7 @@ from kafka_persist import AlreadyExecuted, PersistenceError
 
 from .orders import NotPossible
 from .overview import OWED, read
-from .service import Shop
+from .service import NotSold, Shop
 from .stock import OutOfStock
 
 PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
@@ -89,7 +89,7 @@ def make_app(shop: Shop, database: str) -> Starlette:
         Route("/orders/{order}/payments", pay, methods=["POST"]),
         Route("/orders/{order}", cancel, methods=["DELETE"]),
     ]
-    statuses = {OutOfStock: 409, NotPossible: 409, KeyError: 400, ValueError: 400, PersistenceError: 503}
+    statuses = {OutOfStock: 409, NotPossible: 409, NotSold: 400, ValueError: 400, PersistenceError: 503}
     return Starlette(routes=routes, exception_handlers={kind: refused(status) for kind, status in statuses.items()})
 
 

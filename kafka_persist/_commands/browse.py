@@ -30,7 +30,7 @@ NEEDED: Final = ("hypercorn", "jinja2", "starlette")
 FOREVER: Final = "KAFKA_PERSIST_BROWSE_TOKEN"
 
 
-@click.command("browse", cls=Command)
+@click.command("browse", cls=Command, short_help="Serve a page that shows what is stored.")
 @with_source
 @click.option(
     "--entity",

@@ -31,7 +31,7 @@ AT_ONCE: Final = 200
 IDS_AT_ONCE: Final = 8
 
 
-@click.command("copy", cls=Command)
+@click.command("copy", cls=Command, short_help="Copy ids to another cluster, prefix or layout.")
 @with_source
 @click.argument("ids", nargs=-1, metavar="[ID]...")
 @click.option("--all", "every", is_flag=True, help="All ids of the journal.")

@@ -21,7 +21,7 @@ from .publish_pending import advice_on, given, publishing_config, with_mapper
 from .stores import for_writing, open_journal_for_reading, open_snapshots_for_reading, snapshots_apart
 
 
-@click.command("delete", cls=Command)
+@click.command("delete", cls=Command, short_help="Delete old events, or all of an id.")
 @with_source
 @click.argument("persistence_id", metavar="ID")
 @click.option("--to", "last", type=click.IntRange(1), metavar="N", help="The last sequence number to delete.")

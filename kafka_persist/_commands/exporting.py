@@ -24,7 +24,7 @@ from .progress import Progress
 from .stores import open_journal_for_reading, open_snapshots_for_reading
 
 
-@click.command("export", cls=Command)
+@click.command("export", cls=Command, short_help="Write ids to a file, as lines of JSON.")
 @with_source
 @click.argument("ids", nargs=-1, metavar="[ID]...")
 @click.option("--all", "every", is_flag=True, help="All ids of the journal.")

@@ -31,7 +31,7 @@ AT_ONCE: Final = 200
 SHOWN: Final = 5
 
 
-@click.command("import", cls=Command)
+@click.command("import", cls=Command, short_help="Store what export wrote.")
 @with_source
 @click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
 @with_yes

@@ -30,7 +30,7 @@ UNDECIDED_SECONDS: Final = 5.0
 """How long an open transaction that will decide how far an id is published is waited for."""
 
 
-@click.command("lag", cls=Command)
+@click.command("lag", cls=Command, short_help="Print what is not published, or not consumed, yet.")
 @with_source
 @click.argument("ids", nargs=-1, metavar="[ID]...")
 @click.option(

@@ -23,7 +23,7 @@ from .verifiers import verifier_of
 COLUMNS: Final = ("verdict", "persistence id", "log", "offset", "what")
 
 
-@click.command("verify", cls=Command)
+@click.command("verify", cls=Command, short_help="Look for damage in logs and snapshots.")
 @with_source
 @click.argument("persistence_id", metavar="[ID]", required=False)
 @click.option("--all", "every", is_flag=True, help="All logs of the journal.")

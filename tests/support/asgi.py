@@ -48,7 +48,7 @@ def scope_of(path: str, headers: dict[str, str], method: str = "GET"):
     }
 
 
-async def ask(app, path: str, method: str = "GET", **headers: str) -> Answer:
+async def ask(app, path: str, method: str = "GET", body: bytes = b"", **headers: str) -> Answer:
     """One request; the whole answer."""
     answer = Answer()
     asked = False
@@ -58,7 +58,7 @@ async def ask(app, path: str, method: str = "GET", **headers: str) -> Answer:
         if asked:
             await trio.sleep_forever()
         asked = True
-        return {"type": "http.request", "body": b"", "more_body": False}
+        return {"type": "http.request", "body": body, "more_body": False}
 
     async def send(message):
         await trio.lowlevel.checkpoint()
