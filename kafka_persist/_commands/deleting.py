@@ -59,12 +59,12 @@ def command(
         return FOUND
     last = plan.highest if last is None else min(last, plan.highest)
     if everything:
-        agreed(plan.told_all(name), yes=yes)
+        agreed(plan.told_all(name, config.layout), yes=yes)
     elif last <= plan.deleted_to:
         note(f"nothing to do: the events of {name} are deleted up to {plan.deleted_to}")
         return DONE
     else:
-        agreed(plan.told(name, last, config.layout), yes=yes)
+        agreed(plan.told(name, last), yes=yes)
     try:
         store = source.config().snapshot_store if everything else None
         trio.run(delete, config, store, serializer, found, persistence_id, last)
@@ -91,7 +91,7 @@ class Plan:
     deleted_to: int
     snapshot: int
 
-    def told(self, name: str, last: int, layout: str) -> str:
+    def told(self, name: str, last: int) -> str:
         """What a deletion up to `last` does, in words."""
         covered = (
             f"the snapshot at {self.snapshot} has their state"
@@ -99,18 +99,16 @@ class Plan:
             else f"NO SNAPSHOT covers them (the newest is {f'at {self.snapshot}' if self.snapshot else 'none'}), so an entity that "
             "needs them can no longer be opened"
         )
-        fenced = (
-            "; it also takes over the log, so a program that owns it opens its entities again"
-            if layout == "shared"
-            else ""
-        )
-        return f"delete events {self.deleted_to + 1} to {last} of {name} forever (its last one is {self.highest}); {covered}{fenced}"
+        return f"delete events {self.deleted_to + 1} to {last} of {name} forever (its last one is {self.highest}); {covered}"
 
-    def told_all(self, name: str) -> str:
+    def told_all(self, name: str, layout: str) -> str:
         """What a deletion of everything does, in words."""
+        shared = (
+            "; it takes over the log, so a program that owns it opens its entities again" if layout == "shared" else ""
+        )
         return (
             f"delete all events of {name} (up to {self.highest}) and all its snapshots, forever; whoever has it open is fenced, and it "
-            "cannot be opened again"
+            f"cannot be opened again{shared}"
         )
 
 
