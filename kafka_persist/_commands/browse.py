@@ -6,6 +6,7 @@ import ipaddress
 import os
 import secrets
 import signal
+import socket
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any, Final
@@ -15,6 +16,7 @@ import attrs
 import click
 import trio
 
+from .._lifecycle import open_nursery
 from ..config import Config
 from ..entity_type import EntityType
 from ..errors import UsageError
@@ -115,11 +117,18 @@ class Browse:
             UsageError: the address cannot be used.
             ConnectError, AuthenticationError: see `open_journal`.
         """
+        from .._browser.serving import listening
+
+        stop = trio.Event()
+        bound = await listening(self.host, self.port)
+        with bound:
+            await self._serve(bound, stop)
+
+    async def _serve(self, bound: socket.socket, stop: trio.Event) -> None:
         from .._browser.app import make_app
         from .._browser.library import open_library
         from .._browser.serving import serve_until
 
-        stop = trio.Event()
         async with open_library(self.config) as library:
             app = make_app(
                 library,
@@ -130,14 +139,11 @@ class Browse:
                 consumers=self._consumers if self.groups or self.stores else None,
                 stop=stop,
             )
-            try:
-                async with trio.open_nursery() as nursery:
-                    addresses = await nursery.start(serve_until, app, self.host, self.port, stop)
-                    self._say(addresses)
-                    await _until_signal()
-                    stop.set()
-            except* UsageError as errors:
-                raise errors.exceptions[0] from None
+            async with open_nursery() as nursery:
+                addresses = await nursery.start(serve_until, app, bound, stop)
+                self._say(addresses)
+                await _until_signal()
+                stop.set()
 
     def _say(self, addresses: Sequence[str]) -> None:
         for each in addresses:

@@ -12,7 +12,7 @@ import pytest
 import trio
 
 from kafka_persist import Tagged, event_context
-from kafka_persist._browser.serving import serve_until
+from kafka_persist._browser.serving import listening, serve_until
 from tests.support.browsing import ACCOUNT, LAYOUTS, TOKEN, Deposited, open_world
 
 pytestmark = [pytest.mark.chromium]
@@ -51,7 +51,9 @@ class Server:
         async with open_world(LAYOUTS["topic-per-id"]) as self.world, trio.open_nursery() as nursery:
             self.program = await fill(self.world)
             self.world.browse(ACCOUNT)
-            addresses = await nursery.start(serve_until, self.world.app, "127.0.0.1", 0, self.world.stop)
+            addresses = await nursery.start(
+                serve_until, self.world.app, await listening("127.0.0.1", 0), self.world.stop
+            )
             self.address = addresses[0]
             self._ready.set()
 
