@@ -31,7 +31,7 @@ WHEEL_TESTS = [
     "tests/structure/test_readme.py",
 ]
 SHOW_VERSIONS = "import importlib.metadata as m, sys; print(*(f'{n}=={m.version(n)}' for n in sys.argv[1:]))"
-SHORT = ["-m", "not kraft and not testkit and not defects and not docker"]  # another -m behind it wins
+SHORT = ["-m", "not kraft and not testkit and not defects and not docker and not chromium"]  # another -m behind it wins
 # flake8-async knows rules that ruff does not have: yield in a nursery, unshielded await in a finally, ...
 ASYNC_RULES = ",".join(f"ASYNC{number}" for number in range(100, 129)) + ",ASYNC900"
 # "An async function always checkpoints" is a promise to callers: of public modules only. 911 is noise on generators.
@@ -230,6 +230,15 @@ def streams(session: nox.Session) -> None:
     install(session, extras="server,shared")
     session.install("eventsourcing>=9.5", "umadb>=0.7")
     session.run("python", "-m", "benchmarks.streams", *session.posargs)
+
+
+@nox.session(default=False)
+def browser(session: nox.Session) -> None:
+    """Look at the event browser in headless Chromium, which must be installed (`-- --pictures`: also for the docs)."""
+    install(session, "test", "browser")
+    pictures = {"KAFKA_PERSIST_PICTURES": "docs/images"} if "--pictures" in session.posargs else {}
+    rest = [each for each in session.posargs if each != "--pictures"]
+    session.run("python", "-m", "pytest", "-m", "chromium", "tests/browser", *rest, env=pictures)
 
 
 @nox.session(default=False)

@@ -17,6 +17,7 @@ extensions = [
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 exclude_patterns = ["_build"]
+html_extra_path = ["llms.txt"]  # for programs that read documentation
 html_theme = "furo"
 html_title = f"kafka_persist {release}"
 

@@ -8,6 +8,7 @@
     view                          followers of an entity's events, with a state of their own
     journal, snapshots, memory    stores of events and snapshots, in Kafka and in memory: `open_journal`, ...
     abc, model, errors            the contract of a store, its records, everything that can go wrong
+    removal                       everything of an entity is deleted: `remove_entity`
     publishing, consuming         which user-defined topics events go to; reading them: `open_events`
     projection                    read models: each event applied once: `open_projection`
     config, serialization, naming settings, types of payloads, names of topics
@@ -24,7 +25,7 @@ _entities to entity and view, _live to entities, _shards to shards. The others:
     _structuring                  payload types as plain data
     projection_sqlite             a read model's store in SQLite; projection_memory: in memory
     projection_postgresql         the same in PostgreSQL; _postgresql: the only importer of psycopg
-    _commands                     the command line
+    _commands, _browser           the command line; the event browser, which one of its commands serves
 
 Counters are called statistics; they are in `_live.tally` (entities), `publishing` and `_consuming.stream`.
 
@@ -135,6 +136,7 @@ from .publishing import EmptyEventTopicMapper as EmptyEventTopicMapper
 from .publishing import EventTopicMapper as EventTopicMapper
 from .publishing import PendingReport as PendingReport
 from .publishing import PublishingStatistics as PublishingStatistics
+from .removal import remove_entity as remove_entity
 from .serialization import Encoded as Encoded
 from .serialization import Serializer as Serializer
 from .serialization import Upcaster as Upcaster

@@ -14,7 +14,7 @@ import trio
 from ._consuming.decoding import EventDecoder, PersistentReprDecoder
 from ._consuming.stream import EventStream, OnUndecodable, ReceivedEvent, StreamStatistics
 from ._lifecycle import background, require_trio
-from .config import JournalConfig
+from .config import Config, JournalConfig
 from .driver import TopicSpec
 from .errors import UsageError
 from .naming import is_legal_topic_name
@@ -37,7 +37,7 @@ del _each
 
 @asynccontextmanager
 async def open_events(
-    config: JournalConfig,
+    config: Config | JournalConfig,
     topics: str | Sequence[str],
     *,
     group: str,
@@ -53,7 +53,7 @@ async def open_events(
     one group share the partitions; the events of one persistence id always come to one member, in order.
 
     Args:
-        config: the journal's: brokers, security, creation of topics.
+        config: the program's, or its journal's part: brokers, security, creation of topics.
         topics: one or several; missing ones are created unless ``config.topics.create`` is false.
         group: the name of the group: what remembers how far the events were read.
         serializer: the registry of payload types; by default plain data only.
@@ -68,6 +68,7 @@ async def open_events(
         BrokerError: the broker did not answer, or refused.
     """
     require_trio()
+    config = config.journal if isinstance(config, Config) else config
     names = _check(topics, group, on_undecodable, dead_letter_topic)
     from ._kafka.consumers import open_event_reader
     from ._kafka.dead_letters import SendDeadLetter, open_dead_letter_producer

@@ -85,5 +85,11 @@ MAX_WAITING_BYTES: Final = 512 * MIB
 RECENT_BYTES: Final = 256 * KIB
 """How much of a recovery is kept for the replay that follows it."""
 
+WAYMARK_EVENTS: Final = 1000
+"""Of a long log that was read, a place to begin again is remembered every so many events, at the ends of batches."""
+
+MAX_WAYMARKS: Final = 1000
+"""How many such places are remembered for each id; of more, every second one is forgotten."""
+
 MAX_SIZE_SETTING: Final = 2**31 - 1
 """The largest size that Kafka and librdkafka take as a setting."""

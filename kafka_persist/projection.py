@@ -29,7 +29,7 @@ from ._consuming.failing import ErrorPolicy, apply_failed
 from ._consuming.group_member import GroupMember
 from ._consuming.projection_store import Place, ProjectionStore, beginnings
 from ._lifecycle import require_trio
-from .config import JournalConfig
+from .config import Config, JournalConfig
 from .driver import Log, TopicSpec
 from .errors import RecoveryStalled, UnsupportedOperation, UsageError
 from .naming import is_legal_topic_name
@@ -68,7 +68,7 @@ class Lag:
 
 @asynccontextmanager
 async def open_projection(
-    config: JournalConfig,
+    config: Config | JournalConfig,
     topics: str | Sequence[str],
     store: ProjectionStore,
     *,
@@ -80,7 +80,7 @@ async def open_projection(
     """Open a projection of user-defined topics into `store`.
 
     Args:
-        config: the journal's: brokers, security, creation of topics.
+        config: the program's, or its journal's part: brokers, security, creation of topics.
         topics: one or several; missing ones are created unless ``config.topics.create`` is false.
         store: the read model; stays open.
         group: the name of the projection, where several processes share one read model: Kafka gives each of them a part of
@@ -97,6 +97,7 @@ async def open_projection(
         BrokerError: the broker did not answer, or refused.
     """
     require_trio()
+    config = config.journal if isinstance(config, Config) else config
     names = [topics] if isinstance(topics, str) else list(topics)
     if not names or not all(is_legal_topic_name(name) for name in names):
         raise UsageError(f"topics must be one or more names of topics, not {topics!r}")

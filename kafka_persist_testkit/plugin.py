@@ -12,7 +12,7 @@ import os
 import re
 import uuid
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
@@ -144,8 +144,24 @@ def topic(kafka_server: TestServer, kafka_prefix: str) -> str:
     return name
 
 
+_RUNNERS: Final = ("trio", "anyio")
+
+NOT_ON_TRIO: Final = (
+    "the fixtures of kafka-persist with open journals and persistences are for tests that run on Trio. Make this one `async def`, and "
+    "let pytest-trio run it: put `trio_mode = true` under [tool.pytest.ini_options] in pyproject.toml, or mark the test with "
+    "@pytest.mark.trio"
+)
+
+
 @pytest.fixture
-async def journal(kafka_server: TestServer, kafka_prefix: str) -> AsyncIterator[KafkaJournal]:
+def _on_trio(request: pytest.FixtureRequest) -> None:
+    """Say what is missing where nothing will run an asynchronous fixture; pytest itself only says that it cannot."""
+    if not any(request.node.get_closest_marker(name) for name in _RUNNERS):
+        pytest.fail(NOT_ON_TRIO, pytrace=False)
+
+
+@pytest.fixture
+async def journal(_on_trio: None, kafka_server: TestServer, kafka_prefix: str) -> AsyncIterator[KafkaJournal]:
     """An open journal on `kafka_server` with topics of its own, which publishes nothing. For tests that run on Trio."""
     from kafka_persist import open_journal
     from kafka_persist.publishing import EmptyEventTopicMapper
@@ -170,7 +186,9 @@ def entity_serializer() -> Serializer:
 
 
 @pytest.fixture
-async def _faulty_persistence(entity_serializer: Serializer) -> AsyncIterator[tuple[Persistence, Faults]]:
+async def _faulty_persistence(
+    _on_trio: None, entity_serializer: Serializer
+) -> AsyncIterator[tuple[Persistence, Faults]]:
     from .faults import open_faulty_persistence
 
     async with open_faulty_persistence(serializer=entity_serializer) as opened:
@@ -191,7 +209,7 @@ def persistence_faults(_faulty_persistence: tuple[Persistence, Faults]) -> Fault
 
 @pytest.fixture
 async def kafka_persistence(
-    kafka_server: TestServer, kafka_prefix: str, entity_serializer: Serializer
+    _on_trio: None, kafka_server: TestServer, kafka_prefix: str, entity_serializer: Serializer
 ) -> AsyncIterator[KafkaPersistence]:
     """An open journal and snapshot store on `kafka_server`, with topics that no other test has; see `journal`."""
     from kafka_persist import open_persistence

@@ -1,10 +1,17 @@
-"""A day in the shop, on a real Kafka: ``python -m examples.shop``.
+"""The shop, on a real Kafka.
 
-It starts a Kafka of its own; ``python -m examples.shop SERVERS PREFIX`` uses another one, with topics that begin with PREFIX.
+    python -m examples.shop                     a day in the shop
+    python -m examples.shop serve               serve it at http://127.0.0.1:8000 (--port), until Ctrl-C
+    python -m examples.shop --chaos             kill its broker and its worker while customers order, and count (--seconds, --seed)
+
+Each starts a Kafka of its own, and stops it. ``python -m examples.shop day SERVERS PREFIX`` uses another one, with topics that begin
+with PREFIX.
 """
 
 from __future__ import annotations
 
+import argparse
+import socket
 import sys
 import tempfile
 from contextlib import ExitStack
@@ -12,30 +19,13 @@ from pathlib import Path
 
 import trio
 
-from kafka_persist import (
-    Config,
-    EventTopicMapper,
-    JournalConfig,
-    PersistentRepr,
-    SnapshotStoreConfig,
-    open_persistence,
-    open_projection,
-)
+from kafka_persist import open_persistence, open_projection
 from kafka_persist_testkit import TestServer
 
 from .overview import open_overview, owed
 from .service import ORDER, SERIALIZER, Shop
 from .stock import OutOfStock
-
-
-class Published(EventTopicMapper):
-    """All events of the shop go to one topic."""
-
-    def __init__(self, topic: str) -> None:
-        self.topic = topic
-
-    def topics_for(self, event: PersistentRepr) -> tuple[str]:
-        return (self.topic,)
+from .worker import Published, events_topic, shop_config
 
 
 async def day(shop: Shop) -> None:
@@ -55,17 +45,13 @@ async def day(shop: Shop) -> None:
     print("tea left:", await shop.free("tea"))
 
 
-async def main(servers: str, prefix: str, database: Path) -> None:
-    config = Config(
-        journal=JournalConfig(bootstrap_servers=servers, prefix=f"{prefix}journal-"),
-        snapshot_store=SnapshotStoreConfig(bootstrap_servers=servers, prefix=f"snapshot-{prefix}"),
-    )
-    topic = f"{prefix}shop-events"
+async def one_day(servers: str, prefix: str, database: Path) -> None:
+    config, topic = shop_config(servers, prefix), events_topic(prefix)
     with open_overview(str(database)) as overview:
         async with (
             open_persistence(config, serializer=SERIALIZER, event_topic_mapper=Published(topic)) as persistence,
             persistence.entities(limit=1000) as entities,
-            open_projection(config.journal, topic, overview, serializer=SERIALIZER) as projection,
+            open_projection(config, topic, overview, serializer=SERIALIZER) as projection,
             trio.open_nursery() as nursery,
         ):
             nursery.start_soon(projection.run)
@@ -73,11 +59,51 @@ async def main(servers: str, prefix: str, database: Path) -> None:
             for order in ("1", "2"):
                 await projection.wait_for(ORDER.persistence_id(order), await entities.sequence_nr(ORDER, order))
             nursery.cancel_scope.cancel()
-        print("owed:", owed(overview))
+    print("owed:", owed(str(database)))
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m examples.shop", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("what", nargs="?", default="day", choices=["day", "serve", "worker"], help=argparse.SUPPRESS)
+    parser.add_argument("rest", nargs="*", help=argparse.SUPPRESS)
+    parser.add_argument("--chaos", action="store_true", help="kill broker and worker under load, and count")
+    parser.add_argument("--port", type=int, default=8000)
+    parser.add_argument("--seconds", type=float, default=30.0)
+    parser.add_argument("--seed", type=int, default=1)
+    given = parser.parse_args()
+    if given.what == "worker":
+        from .worker import work
+
+        servers, prefix, port, database = given.rest
+        trio.run(work, servers, prefix, int(port), Path(database))
+        return 0
+    with ExitStack() as stack:
+        database = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "overview.sqlite"
+        if given.rest:
+            trio.run(one_day, *given.rest, database)
+            return 0
+        server = stack.enter_context(TestServer())
+        if given.chaos:
+            from .chaos import chaos
+
+            return trio.run(chaos, server, "", free_port(), database, given.seconds, given.seed)
+        if given.what == "day":
+            trio.run(one_day, server.bootstrap_servers, "", database)
+            return 0
+        from .worker import work
+
+        print(f"Kafka is at {server.bootstrap_servers}, the shop at http://127.0.0.1:{given.port}; Ctrl-C ends both")
+        trio.run(work, server.bootstrap_servers, "", given.port, database)
+    return 0
 
 
 if __name__ == "__main__":
-    with ExitStack() as stack:
-        servers, prefix = sys.argv[1:3] if sys.argv[1:] else (stack.enter_context(TestServer()).bootstrap_servers, "")
-        folder = stack.enter_context(tempfile.TemporaryDirectory())
-        trio.run(main, servers, prefix, Path(folder) / "overview.sqlite")
+    sys.exit(main())

@@ -1,4 +1,4 @@
-"""An order: placed, then paid or cancelled."""
+"""An order: requested, then placed or rejected; then paid or cancelled."""
 
 from __future__ import annotations
 
@@ -9,6 +9,23 @@ from kafka_persist import EntityType, Reply, Serializer, Tagged
 
 class NotPossible(Exception):  # noqa: N818 - named as the state
     """The order is not in a state in which this can be done."""
+
+
+@attrs.frozen
+class Requested:
+    customer: str
+    lines: dict[str, int]  # article -> count
+    cents: int
+
+
+@attrs.frozen
+class Rejected:
+    reason: str
+
+
+@attrs.frozen
+class GivenBack:
+    """What was set aside for a rejected order is free again."""
 
 
 @attrs.frozen
@@ -34,10 +51,20 @@ class Order:
     customer: str = ""
     lines: dict[str, int] = attrs.Factory(dict)
     owed: int = 0
+    reason: str = ""
 
 
-def evolve(order: Order, event: Placed | Paid | Cancelled) -> Order:
+Event = Requested | Rejected | GivenBack | Placed | Paid | Cancelled
+
+
+def evolve(order: Order, event: Event) -> Order:
     match event:
+        case Requested(customer, lines, cents):
+            return Order("requested", customer, lines, cents)
+        case Rejected(reason):
+            return attrs.evolve(order, status="rejecting", owed=0, reason=reason)
+        case GivenBack():
+            return attrs.evolve(order, status="rejected")
         case Placed(customer, lines, cents):
             return Order("placed", customer, lines, cents)
         case Paid(cents):
@@ -47,9 +74,28 @@ def evolve(order: Order, event: Placed | Paid | Cancelled) -> Order:
             return attrs.evolve(order, status="cancelled", owed=0)
 
 
+def request(order: Order, customer: str, lines: dict[str, int], cents: int) -> list[Requested]:
+    """Say what somebody wants, before anything is set aside for it; once."""
+    if order.status == "new":
+        return [Requested(customer, lines, cents)]
+    if (order.customer, order.lines) != (customer, lines):
+        raise NotPossible(f"there is another order of this number, which is {order.status}")
+    return []
+
+
+def reject(order: Order, reason: str) -> list[Rejected]:
+    """Give a requested order up."""
+    return [Rejected(reason)] if order.status == "requested" else []
+
+
+def give_back(order: Order) -> list[GivenBack]:
+    """Note that nothing is set aside for a rejected order any longer."""
+    return [GivenBack()] if order.status == "rejecting" else []
+
+
 def place(order: Order, customer: str, lines: dict[str, int], cents: int) -> list[Tagged[Placed]]:
     """Place it; large orders carry a tag, for whoever looks after them."""
-    if order.status != "new":
+    if order.status not in {"new", "requested"}:
         raise NotPossible(f"the order is {order.status} already")
     return [Tagged(Placed(customer, lines, cents), tags={"large"} if cents >= 100_000 else ())]
 
@@ -70,8 +116,8 @@ def cancel(order: Order, reason: str) -> list[Cancelled]:
     return [Cancelled(reason)]
 
 
-def order_type(serializer: Serializer) -> EntityType[Order, Placed | Paid | Cancelled]:
+def order_type(serializer: Serializer) -> EntityType[Order, Event]:
     """An order has a few events only: no snapshots."""
-    for type_ in (Placed, Paid, Cancelled):
+    for type_ in (Requested, Rejected, GivenBack, Placed, Paid, Cancelled):
         serializer.register(type_, name=f"order.{type_.__name__.lower()}")
     return EntityType("order", initial=Order(), evolve=evolve, serializer=serializer)

@@ -5,7 +5,9 @@
 * `ids`, `show`, `tail`, `snapshots`, `state`: what is stored. `stores` opens it so that nothing is taken over or created;
   `plain_json` is plain data as JSON, and back.
 * `verify`: walks the logs and reports; `verifiers` know which logs there are in each layout.
-* `exporting`, `importing`: ids as lines of JSON, and back; `portable` is their format (pure). `deleting`: old events.
+* `exporting`, `importing`: ids as lines of JSON, and back; `portable` is their format (pure). `copying`: from journal to journal. `deleting`: old events, or
+  all of an id. `progress`: how far long work is.
+* `browse`: a page that shows what is stored; the page itself is `_browser`.
 * `settings`: the configuration in effect. `completion`: for shells.
 * `check`: the cluster's settings against what the stores need. `hints` are its rules (pure).
 * `publish_pending`: publishes what dead processes left. `lag`: how far publication and consumers are behind.

@@ -10,7 +10,7 @@ from .frame import DONE, Command
 SHELLS = ("bash", "zsh", "fish")
 
 
-@click.command("completion", cls=Command)
+@click.command("completion", cls=Command, short_help="Print the script that lets a shell complete.")
 @click.argument("shell", type=click.Choice(SHELLS))
 @click.pass_context
 def command(ctx: click.Context, *, shell: str) -> int:

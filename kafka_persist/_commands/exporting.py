@@ -20,10 +20,11 @@ from ..snapshots import KafkaSnapshotStore
 from .frame import DONE, FOUND, Command, Source, with_source
 from .output import note
 from .portable import HEADER, OVER, Digest, event_line, line_of, snapshot_line
+from .progress import Progress
 from .stores import open_journal_for_reading, open_snapshots_for_reading
 
 
-@click.command("export", cls=Command)
+@click.command("export", cls=Command, short_help="Write ids to a file, as lines of JSON.")
 @with_source
 @click.argument("ids", nargs=-1, metavar="[ID]...")
 @click.option("--all", "every", is_flag=True, help="All ids of the journal.")
@@ -39,8 +40,8 @@ def command(source: Source, *, ids: tuple[str, ...], every: bool, output: Path |
     """
     if bool(ids) is every:
         raise click.UsageError("Give persistence ids, or --all.")
-    with _opened(output) as file:
-        export = Export(file)
+    with _opened(output) as file, Progress("exporting") as progress:
+        export = Export(file, progress)
         trio.run(export.run, source.config(), ids)
     note(f"{export.events} events of {export.ids} ids exported")
     return FOUND if export.missing else DONE
@@ -65,6 +66,7 @@ class Export:
     """Writes an export, and counts."""
 
     file: TextIO
+    progress: Progress
     ids: int = 0
     events: int = 0
     missing: int = 0
@@ -103,6 +105,7 @@ class Export:
             async for event in events:
                 digest.add(line := event_line(event))
                 self.file.write(line)
+                self.progress.add()
         snapshot = await store.load(persistence_id)
         if snapshot is not None and snapshot.metadata.sequence_nr <= highest:
             digest.add(line := snapshot_line(snapshot))
@@ -110,3 +113,4 @@ class Export:
         self.file.write(line_of(digest.end(persistence_id, highest, deleted_to)))
         self.ids += 1
         self.events += digest.events
+        self.progress.add_id()

@@ -12,7 +12,7 @@ from .output import Listing
 from .stores import open_journal_for_reading
 
 
-@click.command("ids", cls=Command)
+@click.command("ids", cls=Command, short_help="List the persistence ids.")
 @with_source
 @click.option("--prefix", default="", metavar="TEXT", help="Only ids that begin with this.")
 @click.option("--limit", type=click.IntRange(0), metavar="N", help="At most so many.")

@@ -22,6 +22,7 @@ from .frame import DONE, Command, Source, agreed, with_json, with_source, with_y
 from .output import as_json as json_text
 from .output import note
 from .portable import Digest, IdEnd, Snapshot, event_line, read, snapshot_line
+from .progress import Progress
 from .stores import for_writing, open_snapshots_for_reading, snapshots_apart
 
 AT_ONCE: Final = 200
@@ -30,7 +31,7 @@ AT_ONCE: Final = 200
 SHOWN: Final = 5
 
 
-@click.command("import", cls=Command)
+@click.command("import", cls=Command, short_help="Store what export wrote.")
 @with_source
 @click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
 @with_yes
@@ -43,7 +44,8 @@ def command(source: Source, *, file: Path, yes: bool, as_json: bool) -> int:
     shared layout a running program loses the logs that are written to, and opens its entities again.
     """
     config = source.config()
-    contents = trio.run(check, config, file)
+    with Progress("checking") as progress:
+        contents = trio.run(check, config, file, progress)
     journal = config.journal
     agreed(
         f"store {contents.events} events and {contents.snapshots} snapshots under {len(contents.ids)} new ids "
@@ -51,7 +53,8 @@ def command(source: Source, *, file: Path, yes: bool, as_json: bool) -> int:
         f"{journal.bootstrap_servers}, layout {journal.layout}",
         yes=yes,
     )
-    events = trio.run(store_all, config, file)
+    with Progress("importing", contents.events) as progress:
+        events = trio.run(store_all, config, file, progress)
     note(f"{events} events of {len(contents.ids)} ids imported, read back and compared")
     if as_json:
         click.echo(json_text({"ids": len(contents.ids), "events": events, "snapshots": contents.snapshots}))
@@ -83,7 +86,7 @@ def lines_of(file: Path, writer: uuid.UUID) -> Iterator[PersistentRepr | Snapsho
         raise UsageError(f"{file}: not UTF-8") from error
 
 
-async def check(config: Config, file: Path) -> Contents:
+async def check(config: Config, file: Path, progress: Progress) -> Contents:
     """Read the whole file, and see that its ids are free.
 
     Raises:
@@ -99,6 +102,7 @@ async def check(config: Config, file: Path) -> Contents:
         for each in lines_of(file, uuid.uuid4()):
             if isinstance(each, PersistentRepr):
                 found.events += 1
+                progress.add()
             elif isinstance(each, Snapshot):
                 found.snapshots += 1
             else:
@@ -125,7 +129,7 @@ async def _check_free(journal: KafkaJournal, snapshots: KafkaSnapshotStore, end:
         )
 
 
-async def store_all(config: Config, file: Path) -> int:
+async def store_all(config: Config, file: Path, progress: Progress) -> int:
     """Store everything; how many events.
 
     Raises:
@@ -144,10 +148,12 @@ async def store_all(config: Config, file: Path) -> int:
             if isinstance(each, PersistentRepr):
                 await target.add(each)
                 total += 1
+                progress.add()
             elif isinstance(each, Snapshot):
                 target.snapshot = each
             else:
                 await target.finish(each)
+                progress.add_id()
     return total
 
 

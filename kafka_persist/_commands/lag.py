@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import attrs
 import click
@@ -18,33 +18,59 @@ from .._shared.place import log_name, partition_of
 from ..config import Config, JournalConfig
 from ..driver import Driver, Log, TopicSpec
 from ..errors import PersistenceError, TopicMissing
+from ..projection import ProjectionStore
 from .frame import DONE, Command, Source, with_json, with_source
+from .named import load_named, see_current_directory
 from .output import Listing, note
 from .stores import for_reading
 
 _OWNERS: Final = {"ids": "persistence id", "logs": "log"}
+CONSUMER_COLUMNS: Final = ("topic", "partition", "position", "end", "lag")
 
 UNDECIDED_SECONDS: Final = 5.0
 """How long an open transaction that will decide how far an id is published is waited for."""
 
 
-@click.command("lag", cls=Command)
+@click.command("lag", cls=Command, short_help="Print what is not published, or not consumed, yet.")
 @with_source
 @click.argument("ids", nargs=-1, metavar="[ID]...")
 @click.option(
     "--group", metavar="GROUP", help="Instead: how far this consumer group is behind in the topics of --topic."
 )
 @click.option("--topic", "topics", multiple=True, metavar="TOPIC", help="With --group: a topic; may be repeated.")
+@click.option(
+    "--projection",
+    "store_name",
+    metavar="PACKAGE.MODULE:NAME",
+    help="Instead: how far the program's ProjectionStore (or what this function makes) is behind.",
+)
 @with_json("one object for each row")
-def command(source: Source, *, ids: tuple[str, ...], group: str | None, topics: tuple[str, ...], as_json: bool) -> int:
+def command(
+    source: Source,
+    *,
+    ids: tuple[str, ...],
+    group: str | None,
+    topics: tuple[str, ...],
+    store_name: str | None,
+    as_json: bool,
+) -> int:
     """Print which persistence ids have events that are not known to be published, and how many.
 
     Without IDs all of the journal are looked at. In mode "at-least-once" the journal notes with the next record how far an
     id is published, so up to the last write of a running program may be published already. With layout = "shared" a row is
     of a log, which is published as a whole, and the numbers count the writes and deletions in it. With --group: for each
     partition, the group's committed position, the end of the partition, and the difference. The group is not joined.
+    With --projection: the same for a read model, whose positions are in its own store.
     """
     config = source.config()
+    if store_name is not None:
+        if group is not None or topics or ids:
+            raise click.UsageError("--projection needs no --group, no --topic and no IDs.")
+        see_current_directory()
+        store: ProjectionStore = load_named("--projection", store_name, ProjectionStore)
+        with Listing(CONSUMER_COLUMNS, as_json=as_json) as listing:
+            trio.run(list_partitions, partial(projection_lag, config, store), listing)
+        return DONE
     if group is None:
         if topics:
             raise click.UsageError("--topic needs --group.")
@@ -55,8 +81,8 @@ def command(source: Source, *, ids: tuple[str, ...], group: str | None, topics: 
         return DONE
     if not topics or ids:
         raise click.UsageError("--group needs --topic, and no IDs.")
-    with Listing(("topic", "partition", "position", "end", "lag"), as_json=as_json) as listing:
-        trio.run(consumers, config, group, topics, listing)
+    with Listing(CONSUMER_COLUMNS, as_json=as_json) as listing:
+        trio.run(list_partitions, partial(group_lag, config, group, topics), listing)
     return DONE
 
 
@@ -147,8 +173,16 @@ def _committed(config: JournalConfig, log: Log) -> int:
         offsets.close()
 
 
-async def consumers(config: Config, group: str, topics: tuple[str, ...], listing: Listing) -> None:
-    """Print how far a group is behind.
+async def list_partitions(look: Callable[[], Awaitable[list[dict[str, Any]]]], listing: Listing) -> None:
+    """Print how far somebody is behind. Raises as `group_lag`."""
+    for fields in await look():
+        position = "none" if fields["position"] is None else str(fields["position"])
+        cells = (fields["topic"], str(fields["partition"]), position, str(fields["end"]), str(fields["lag"]))
+        listing.add(fields, cells)
+
+
+async def group_lag(config: Config, group: str, topics: Sequence[str]) -> list[dict[str, Any]]:
+    """How far a consumer group is behind: an object for each partition.
 
     Raises:
         TopicMissing: a topic is missing.
@@ -157,16 +191,35 @@ async def consumers(config: Config, group: str, topics: tuple[str, ...], listing
     from .._kafka.consumers import open_event_reader
 
     journal = for_reading(config.journal)
-    settings = journal.event_topic_settings()
-    specs = [TopicSpec(name, journal.event_producer.partitions, settings, role="events") for name in topics]
-    async with open_event_reader(journal, specs, group=group, start="earliest") as reader:
+    async with open_event_reader(journal, _specs(journal, topics), group=group, start="earliest") as reader:
         logs = await reader.look_up(partial(reader.partitions_of, topics))
         starts = await reader.look_up(partial(reader.starts, logs))
         committed = await reader.look_up(partial(reader.committed, logs))
         ends = await reader.look_up(partial(reader.ends, logs))
-    for log in logs:
-        at = committed[log]
-        lag = ends[log] - (starts[log] if at is None else at)
-        fields = {"topic": log.topic, "partition": log.partition, "position": at, "end": ends[log], "lag": lag}
-        position = "none" if at is None else str(at)
-        listing.add(fields, (log.topic, str(log.partition), position, str(ends[log]), str(lag)))
+    return [_row(log, committed[log], starts[log], ends[log]) for log in logs]
+
+
+async def projection_lag(config: Config, store: ProjectionStore) -> list[dict[str, Any]]:
+    """How far a read model is behind, in the topics that it has read. Raises as `group_lag`."""
+    from .._kafka.consumers import open_event_reader
+
+    journal = for_reading(config.journal)
+    known = await trio.to_thread.run_sync(store.positions)
+    topics = sorted({topic for topic, _ in known})
+    if not topics:
+        return []
+    async with open_event_reader(journal, _specs(journal, topics), start="earliest") as reader:
+        logs = await reader.look_up(partial(reader.partitions_of, topics))
+        starts = await reader.look_up(partial(reader.starts, logs))
+        ends = await reader.look_up(partial(reader.ends, logs))
+    return [_row(log, known.get((log.topic, log.partition)), starts[log], ends[log]) for log in logs]
+
+
+def _specs(config: JournalConfig, topics: Sequence[str]) -> list[TopicSpec]:
+    settings = config.event_topic_settings()
+    return [TopicSpec(name, config.event_producer.partitions, settings, role="events") for name in topics]
+
+
+def _row(log: Log, position: int | None, start: int, end: int) -> dict[str, Any]:
+    lag = end - (start if position is None else position)
+    return {"topic": log.topic, "partition": log.partition, "position": position, "end": end, "lag": lag}

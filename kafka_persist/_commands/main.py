@@ -11,8 +11,10 @@ from importlib.metadata import version
 import click
 
 from . import (
+    browse,
     check,
     completion,
+    copying,
     deleting,
     exporting,
     ids,
@@ -36,9 +38,11 @@ COMMANDS = (
     tail.command,
     snapshots.command,
     state.command,
+    browse.command,
     verify.command,
     exporting.command,
     importing.command,
+    copying.command,
     deleting.command,
     settings.command,
     check.command,

@@ -14,6 +14,8 @@ from typing import Any, Final, Self
 
 import click
 
+from .progress import erase
+
 PAGE: Final = 200
 """Rows that a table lays out together: a listing of any length takes no more memory than that."""
 
@@ -52,6 +54,7 @@ def moment(milliseconds: int) -> str:
 
 def note(text: str) -> None:
     """Say something beside the results: it does not get into a pipe or a file."""
+    erase()
     click.echo(text, err=True)
 
 
@@ -75,6 +78,7 @@ def _print_table(
     for column, width in zip(columns, widths or [0] * len(columns), strict=True):
         justify = JUSTIFY.get(column, "left")
         table.add_column(column, overflow="fold", style=STYLES.get(column), justify=justify, min_width=width or None)
+    erase()
     for row in rows:
         table.add_row(*(Text(clean(cell)) for cell in row))
     Console(highlight=False).print(table)

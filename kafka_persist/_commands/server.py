@@ -12,7 +12,12 @@ TEST_KIT = "kafka_persist_testkit.__main__"
 """Imported by name: the library does not need what tests it."""
 
 
-@click.command("server", cls=Command, context_settings={"ignore_unknown_options": True})
+@click.command(
+    "server",
+    cls=Command,
+    short_help="Run a real Kafka here, for tests and trials.",
+    context_settings={"ignore_unknown_options": True},
+)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[OPTION]...")
 def command(arguments: tuple[str, ...]) -> int:
     """Run a real Kafka on this machine until Ctrl-C, for tests and trials.

@@ -13,7 +13,7 @@ from .output import as_json as json_text
 from .output import as_table
 
 
-@click.command("config", cls=Command)
+@click.command("config", cls=Command, short_help="Print the settings in effect.")
 @with_source
 @click.option("--changed", is_flag=True, help="Leave out what has its default.")
 @with_json("one object")

@@ -23,7 +23,7 @@ WITH_TYPES: Final = (
 )
 
 
-@click.command("show", cls=Command)
+@click.command("show", cls=Command, short_help="Print the events of an id.")
 @with_source
 @click.argument("persistence_id", metavar="ID")
 @click.option("--from", "first", type=click.IntRange(1), default=1, metavar="N", help="The first sequence number.")

@@ -16,7 +16,7 @@ from .plain_json import to_json
 from .stores import open_snapshots_for_reading
 
 
-@click.command("snapshots", cls=Command)
+@click.command("snapshots", cls=Command, short_help="List the snapshots of an id.")
 @with_source
 @click.argument("persistence_id", metavar="ID")
 @click.option("--data", "with_data", is_flag=True, help="Read each one, and print its state and metadata.")

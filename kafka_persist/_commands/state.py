@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 from typing import Any
 
+import attrs
 import click
 import trio
 
@@ -20,7 +23,7 @@ from .plain_json import to_json
 from .stores import open_journal_for_reading, open_snapshots_for_reading
 
 
-@click.command("state", cls=Command)
+@click.command("state", cls=Command, short_help="Print an entity's state, now or as of an event.")
 @with_source
 @click.argument("persistence_id", metavar="ID")
 @click.option(
@@ -118,9 +121,20 @@ async def fold(
 
 
 def state_to_json(state: Any, serializer: Serializer) -> dict[str, Any]:
-    """A state as it would be stored in a snapshot; one that has no stored form as Python shows it."""
+    """A state as it would be stored in a snapshot.
+
+    The type of a state that is never saved need not be registered: then its fields are shown, if it has any, and otherwise what
+    Python shows.
+    """
     try:
         encoded = serializer.dump(state)
     except SerializationError:
-        return {"name": type(state).__qualname__, "version": 0, "state": printable(repr(state), 100_000)[1:-1]}
+        return {"name": type(state).__qualname__, "version": 0, "state": _unregistered(state, serializer)}
     return {"name": encoded.name, "version": encoded.version, "state": to_json(encoded.data)}
+
+
+def _unregistered(state: Any, serializer: Serializer) -> Any:
+    if attrs.has(type(state)) or dataclasses.is_dataclass(state):
+        with contextlib.suppress(Exception):  # a converter may raise anything for what it does not know
+            return to_json(serializer.converter.unstructure(state))
+    return printable(repr(state), 100_000)[1:-1]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from importlib.util import find_spec
 
 import attrs
 
@@ -14,24 +16,40 @@ from ..serialization import Serializer
 from ..snapshots import KafkaSnapshotStore, open_snapshot_store
 
 
-def for_reading(config: JournalConfig) -> JournalConfig:
+@contextmanager
+def index_directory(config: JournalConfig | SnapshotStoreConfig) -> Iterator[str]:
+    """A directory for an index of our own, removed at the end: the program's belongs to the program, which may be running.
+
+    Without the extra ``shared`` it is "": an index in memory, which is as large as the logs.
+    """
+    if config.layout == "topic-per-id" or find_spec("lmdb") is None:
+        yield ""
+        return
+    with tempfile.TemporaryDirectory(prefix="kafka-persist-") as folder:
+        yield folder
+
+
+def for_reading(config: JournalConfig, directory: str = "") -> JournalConfig:
     """The program's configuration without all that changes something.
 
-    The index of the shared layout is in memory: the program's own directory belongs to the program, which may be running.
     A topic whose settings lose data is read all the same: that may be why somebody looks.
+
+    Args:
+        config: the program's.
+        directory: for the index of the shared layout; "" keeps it in memory.
     """
     return attrs.evolve(
         config,
         topics=attrs.evolve(config.topics, create=False),
-        shared=attrs.evolve(config.shared, directory=""),
+        shared=attrs.evolve(config.shared, directory=directory),
         event_producer=attrs.evolve(config.event_producer, publish_pending=False),
         settings_policy="warn",
     )
 
 
-def snapshots_apart(config: SnapshotStoreConfig) -> SnapshotStoreConfig:
+def snapshots_apart(config: SnapshotStoreConfig, directory: str = "") -> SnapshotStoreConfig:
     """The program's configuration without its index, which it may be using."""
-    return attrs.evolve(config, shared=attrs.evolve(config.shared, directory=""))
+    return attrs.evolve(config, shared=attrs.evolve(config.shared, directory=directory))
 
 
 def for_writing(config: JournalConfig, *, create: bool = True) -> JournalConfig:
@@ -56,9 +74,10 @@ async def open_journal_for_reading(config: Config, serializer: Serializer) -> As
     Raises:
         ConnectError, AuthenticationError: see `open_journal`.
     """
-    reading = for_reading(config.journal)
-    async with open_journal(reading, serializer=serializer, event_topic_mapper=EmptyEventTopicMapper()) as journal:
-        yield journal
+    with index_directory(config.journal) as folder:
+        reading = for_reading(config.journal, folder)
+        async with open_journal(reading, serializer=serializer, event_topic_mapper=EmptyEventTopicMapper()) as journal:
+            yield journal
 
 
 @asynccontextmanager
@@ -69,8 +88,8 @@ async def open_snapshots_for_reading(config: Config, serializer: Serializer) -> 
         ConnectError, AuthenticationError: see `open_snapshot_store`.
     """
     store = config.snapshot_store
-    reading = attrs.evolve(
-        snapshots_apart(store), topics=attrs.evolve(store.topics, create=False), settings_policy="warn"
-    )
-    async with open_snapshot_store(reading, serializer=serializer) as opened:
-        yield opened
+    with index_directory(store) as folder:
+        topics = attrs.evolve(store.topics, create=False)
+        reading = attrs.evolve(snapshots_apart(store, folder), topics=topics, settings_policy="warn")
+        async with open_snapshot_store(reading, serializer=serializer) as opened:
+            yield opened

@@ -26,7 +26,7 @@ from .stores import for_reading, open_journal_for_reading
 TOPIC_COLUMNS: Final = ("persistence id", *COLUMNS)
 
 
-@click.command("tail", cls=Command)
+@click.command("tail", cls=Command, short_help="Follow an id, or a topic of published events.")
 @with_source
 @click.argument("persistence_id", metavar="[ID]", required=False)
 @click.option(

@@ -23,7 +23,7 @@ MAX_LOOKED_AT: Final = 16
 """Partitions that are looked into to find out whether a topic has published events."""
 
 
-@click.command("topics", cls=Command)
+@click.command("topics", cls=Command, short_help="List the topics: what each is for, and whose it is.")
 @with_source
 @click.option("--others", is_flag=True, help="Also topics that have nothing to do with this journal.")
 @with_json("one object for each topic")

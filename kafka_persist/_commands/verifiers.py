@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TypeAlias
 
 import attrs
 
 from .._core.chain import Chain
 from .._core.index import Index, MemoryTable
+from .._index.lmdb_table import open_table
 from .._journal.layout import TopicPerId
 from .._journal.reading import Counted
 from .._journal.verifying import IdReport, LogReport, Problem, walk
@@ -20,11 +22,15 @@ from ..config import JournalConfig
 from ..driver import Driver, Log
 from ..errors import StoredDataError, TopicMissing
 from ..serialization import Serializer
+from .stores import index_directory
 
 Found: TypeAlias = Callable[[LogReport, Sequence[IdReport]], Awaitable[None]]
 """Is told of each log, with the ids in it that were asked for."""
 
 IDS_AT_A_TIME = 500
+
+SAVED_BYTES = 4 << 20
+"""What of an index waits in memory, about."""
 
 
 @attrs.frozen
@@ -104,12 +110,24 @@ class SharedVerifier(Verifier):
 
     async def _walk(self, partition: int, persistence_id: str | None, found: Found) -> None:
         log = Log(self.config.shared_topic, partition)
-        index = Index(MemoryTable())
         name = log_name(partition, self.config.shared.partitions)
-        try:
-            report = await walk(self.driver, log, Chain(name, shared=True), lambda each: take_into(index, each, log))
-        except TopicMissing:
-            return
+        with index_directory(self.config) as folder, _open_index(folder, partition) as index:
+
+            def take(counted: Counted) -> None:
+                take_into(index, counted, log)
+                if index.volume.log - saved_at[0] > SAVED_BYTES:
+                    saved_at[0] = index.volume.log
+                    index.save(now=True)  # only so that it leaves the memory: nobody reads this index again
+
+            saved_at = [0]
+            try:
+                report = await walk(self.driver, log, Chain(name, shared=True), take)
+            except TopicMissing:
+                return
+            await self._report(report, index, persistence_id, found)
+
+    async def _report(self, report: LogReport, index: Index, persistence_id: str | None, found: Found) -> None:
+        log = report.log
         if report.head is not None:
             try:
                 index.check_complete(str(log))
@@ -124,6 +142,15 @@ class SharedVerifier(Verifier):
             of = (run.first, run.last, run.writer)
             report.take(run.entries, 0, of, self.serializer, f"{log}@{run.offset}")
         return report
+
+
+@contextmanager
+def _open_index(directory: str, partition: int) -> Iterator[Index]:
+    table = open_table(directory, partition, "verify") if directory else MemoryTable()
+    try:
+        yield Index(table)
+    finally:
+        table.close(keep=False)
 
 
 def _ids(index: Index, persistence_id: str | None) -> list[str]:

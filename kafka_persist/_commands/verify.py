@@ -16,13 +16,14 @@ from ..serialization import RawSerializer, Serializer
 from ..snapshots import KafkaSnapshotStore
 from .frame import DONE, FOUND, Command, Source, serializer_of, with_json, with_serializer, with_source
 from .output import Listing, note
+from .progress import Progress
 from .stores import for_reading, open_snapshots_for_reading
 from .verifiers import verifier_of
 
 COLUMNS: Final = ("verdict", "persistence id", "log", "offset", "what")
 
 
-@click.command("verify", cls=Command)
+@click.command("verify", cls=Command, short_help="Look for damage in logs and snapshots.")
 @with_source
 @click.argument("persistence_id", metavar="[ID]", required=False)
 @click.option("--all", "every", is_flag=True, help="All logs of the journal.")
@@ -48,8 +49,8 @@ def command(
     if (persistence_id is None) is not every:
         raise click.UsageError("Give a persistence id, or --all.")
     serializer = serializer_of(serializer_name)
-    with Listing(COLUMNS, as_json=as_json) as listing:
-        report = Reporting(listing, serializer, quiet=every)
+    with Listing(COLUMNS, as_json=as_json) as listing, Progress("verifying") as progress:
+        report = Reporting(listing, serializer, quiet=every, progress=progress)
         trio.run(verify, source.config(), persistence_id, report, not no_snapshots)
     if not report.logs:
         note(
@@ -96,6 +97,7 @@ class Reporting:
     serializer: Serializer = attrs.field(factory=RawSerializer)
     quiet: bool = attrs.field(default=False, kw_only=True)
     store: KafkaSnapshotStore | None = None
+    progress: Progress | None = attrs.field(default=None, kw_only=True)
     logs: int = 0
     ids: int = 0
     events: int = 0
@@ -108,6 +110,9 @@ class Reporting:
         for each in ids:
             self.ids += 1
             self.events += each.events
+            if self.progress is not None:
+                self.progress.add(each.events)
+                self.progress.add_id()
             await self._look_at_snapshot(each, is_whole=log.head is not None)
             self._print_id(log, each)
 

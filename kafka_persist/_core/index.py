@@ -129,8 +129,13 @@ class Table(abc.ABC):
         """What was saved last; None in an empty table."""
 
     @abc.abstractmethod
-    def save(self, saved: Saved) -> None:
-        """Note what the table stands for; kept with it, or not at all."""
+    def save(self, saved: Saved, *, now: bool = False) -> None:
+        """Note what the table stands for; kept with it, or not at all.
+
+        Args:
+            saved: what.
+            now: put what waits in memory on disk, since there is much of it.
+        """
 
     @abc.abstractmethod
     def clear(self) -> None:
@@ -198,9 +203,9 @@ class Index:
         """The oldest `size` bytes of the log are gone; everything alive in them was carried."""
         self.volume = Volume(max(self.volume.alive, self.volume.log - size), self.volume.alive)
 
-    def save(self) -> None:
-        """Have the table note what it stands for."""
-        self.table.save(Saved(self.head, self.counts, self.volume, self.complete, self.rung))
+    def save(self, *, now: bool = False) -> None:
+        """Have the table note what it stands for; see `Table.save`."""
+        self.table.save(Saved(self.head, self.counts, self.volume, self.complete, self.rung), now=now)
 
     # --- what is alive -------------------------------------------------------------------------------------------
 
@@ -360,7 +365,7 @@ class MemoryTable(Table):
     def saved(self) -> None:
         """Nothing is kept."""
 
-    def save(self, saved: Saved) -> None:
+    def save(self, saved: Saved, *, now: bool = False) -> None:
         """Nothing is kept."""
 
     def clear(self) -> None:

@@ -140,10 +140,10 @@ class LmdbFile:
         except (self._lmdb.Error, OSError) as error:
             raise self._unusable(error) from error
 
-    def _saved(self) -> None:
-        """Count what was saved, and commit when it is enough."""
+    def _saved(self, *, now: bool = False) -> None:
+        """Count what was saved, and commit when it is enough, or `now`."""
         self._saves += 1
-        if self._saves >= SAVES_PER_COMMIT:
+        if now or self._saves >= SAVES_PER_COMMIT:
             self._commit()
 
     def _commit(self) -> None:

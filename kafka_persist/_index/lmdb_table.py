@@ -190,7 +190,7 @@ class LmdbTable(LmdbFile, Table):
         head, counts, volume = Head(*fields[:8]), Marker(*fields[8:12]), Volume(*fields[12:14])
         return Saved(head, counts, volume, fields[14], (fields[15], fields[16]))
 
-    def save(self, saved: Saved) -> None:
+    def save(self, saved: Saved, *, now: bool = False) -> None:
         """See `Table.save`."""
         head, counts, volume, complete, rung = saved
         numbers = head.epoch, head.highest, head.floor, head.published, head.commands
@@ -198,7 +198,7 @@ class LmdbTable(LmdbFile, Table):
             head.offset, head.author, head.writer, *numbers, *counts, *volume, complete, *rung, self._next
         )
         self._call(self._txn.put, _HEAD_KEY, value, db=self._meta)
-        self._saved()
+        self._saved(now=now)
 
     def clear(self) -> None:
         """See `Table.clear`."""

@@ -6,11 +6,13 @@ turn out to count (`append`). Whoever calls these owns the log (see `idlog`), so
 
 from __future__ import annotations
 
+import bisect
 import itertools
 import os
 import uuid
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from uuid import UUID
 
 import attrs
@@ -20,6 +22,7 @@ from .._core import chain as rule
 from .._core.chain import Chain, Head, Verdict
 from .._core.cut import survived_cut
 from .._core.envelope import Claimant, Envelope, Kind, decode_claimant, encode_envelope
+from .._core.follower import Follower
 from .._waiter import Waiter
 from ..driver import Ack, Driver, Fate, Log, OffsetGone, Record
 from ..errors import (
@@ -30,7 +33,7 @@ from ..errors import (
     WriterFenced,
     printable,
 )
-from ..limits import RECENT_BYTES
+from ..limits import MAX_WAYMARKS, RECENT_BYTES, WAYMARK_EVENTS
 from .batch import Item
 from .reading import Counted, Recent, catch_up, check_bookmark
 
@@ -88,7 +91,20 @@ class Sent:
 class KnownLog:
     """The log of one persistence id, as this process knows it."""
 
-    __slots__ = ("address", "chain", "failure", "followed", "fresh", "hint", "holder", "log", "mark", "recent", "tools")
+    __slots__ = (
+        "address",
+        "chain",
+        "failure",
+        "followed",
+        "fresh",
+        "hint",
+        "holder",
+        "log",
+        "mark",
+        "recent",
+        "tools",
+        "waymarks",
+    )
 
     def __init__(self, persistence_id: str, log: Log, tools: Tools) -> None:
         self.log = log
@@ -109,6 +125,8 @@ class KnownLog:
         self.recent: Recent | None = None
         self.address = ""
         """Where this process takes requests, for its claims."""
+        self.waymarks: Sequence[Head] = ()
+        """Heads on the way through a long log, ascending: a replay from the middle begins at one of them."""
 
     # --- reading -------------------------------------------------------------------------------------------------
 
@@ -128,7 +146,19 @@ class KnownLog:
 
     async def _read(self, chain: Chain, stop: int | None, on_counted: Callable[[Counted], None] | None) -> Chain:
         """Judge what stands behind `chain`; remember who claimed."""
+        waymarks = list(self.waymarks)
+        found = await self._catch_up(chain, stop, on_counted, partial(_note_waymark, waymarks))
+        if len(waymarks) != len(self.waymarks):
+            self.waymarks = waymarks  # not before: what follows in the log may contradict its first record
+        return found
 
+    async def _catch_up(
+        self,
+        chain: Chain,
+        stop: int | None,
+        on_counted: Callable[[Counted], None] | None,
+        on_batch: Callable[[Follower], None],
+    ) -> Chain:
         def note(counted: Counted) -> None:
             envelope = counted.envelope
             if envelope is not None and envelope.kind is Kind.CLAIM and envelope.entries:
@@ -138,7 +168,13 @@ class KnownLog:
                 on_counted(counted)
 
         return await catch_up(
-            self.tools.driver, self.log, chain, stop=stop, on_counted=note, on_skipped=self._look_at_skipped()
+            self.tools.driver,
+            self.log,
+            chain,
+            stop=stop,
+            on_counted=note,
+            on_skipped=self._look_at_skipped(),
+            on_batch=on_batch,
         )
 
     def _look_at_skipped(self) -> Callable[[Record, Head], None] | None:
@@ -165,7 +201,9 @@ class KnownLog:
 
     def start_of_replay(self, low: int) -> Chain:
         """Where judging may begin for a replay from number `low` on."""
-        known = [mark for mark in (self.followed, self.mark) if mark is not None and low > mark.highest]
+        passed = bisect.bisect_left(self.waymarks, low, key=lambda mark: mark.highest)
+        nearest = self.waymarks[passed - 1] if passed else None
+        known = [mark for mark in (self.followed, self.mark, nearest) if mark is not None and low > mark.highest]
         if known:
             return self._chain_at(max(known, key=lambda mark: mark.offset))
         return Chain(self.chain.persistence_id)
@@ -283,6 +321,13 @@ class KnownLog:
         if self.chain.base == before.base or self.chain.base is None:
             return None
         return CUT_OFF if survived_cut(self.chain.head, sent.envelope) else None
+
+
+def _note_waymark(waymarks: list[Head], follower: Follower) -> None:
+    if follower.highest >= WAYMARK_EVENTS + (waymarks[-1].highest if waymarks else 0):
+        waymarks.append(follower.chain.head)
+        if len(waymarks) > MAX_WAYMARKS:
+            del waymarks[::2]
 
 
 def as_broker_error(ack: Ack) -> PersistenceError:

@@ -128,10 +128,12 @@ async def catch_up(
     stop: int | None = None,
     on_counted: Callable[[Counted], None] | None = None,
     on_skipped: Callable[[Record, Head], None] | None = None,
+    on_batch: Callable[[Follower], None] | None = None,
 ) -> Chain:
     """Judge everything from ``chain.position`` to `stop` (None: the log's end as it is now).
 
-    `on_counted` is told of each record that counts, `on_skipped` of each that does not, with the head before it.
+    `on_counted` is told of each record that counts, `on_skipped` of each that does not, with the head before it;
+    `on_batch` of how far judging has come, after each batch but the first.
 
     Where the log was cut beyond that position, everything that is left is judged: the first record left may stand
     behind `stop`, and so may what confirms it. A deletion by another process may also cut the log while it is read.
@@ -146,7 +148,7 @@ async def catch_up(
     try:
         for attempt in range(CUTS_WHILE_READING):
             try:
-                await _read_on(driver, log, follower, stop, (on_counted, on_skipped))
+                await _read_on(driver, log, follower, stop, (on_counted, on_skipped), on_batch)
                 check_complete(follower.chain, str(log))
                 break
             except JournalHeadLost as error:
@@ -164,7 +166,14 @@ async def catch_up(
     return follower.chain
 
 
-async def _read_on(driver: Driver, log: Log, follower: Follower, stop: int | None, told: _Told) -> None:
+async def _read_on(
+    driver: Driver,
+    log: Log,
+    follower: Follower,
+    stop: int | None,
+    told: _Told,
+    on_batch: Callable[[Follower], None] | None,
+) -> None:
     scan = await driver.scan(log, follower.position or None, stop)
     bounds = scan.range
     end = bounds.end if stop is None else max(stop, bounds.end) if bounds.start > follower.position else stop
@@ -174,6 +183,8 @@ async def _read_on(driver: Driver, log: Log, follower: Follower, stop: int | Non
         async with driver.open_reader(log, scan.next_offset) as reader:
             while records := await reader.read(end):
                 _fold(follower, log, records, bounds.start, told)
+                if on_batch is not None:
+                    on_batch(follower)
     if bounds.start < end:
         if follower.position < end and stop is not None:
             await _check_end(driver, log, follower.chain, end)

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from .._core import chain as rule
 from .._core.chain import Chain
 from .._core.envelope import Envelope
+from .._core.follower import Follower
 from .._core.index import Index
 from .._core.items import Item as StoredItem
 from .._journal.idlog import IdLog
@@ -74,9 +75,15 @@ class IndexedLog(IdLog):
             if on_counted is not None:
                 on_counted(counted)
 
+        def on_batch(follower: Follower) -> None:
+            # What is behind the start of a log that was cut is only believed; what was saved would not be compared again.
+            if follower.chain.base is None and self.index.complete:
+                self.index.head = follower.chain.head
+                self.index.save(now=True)
+
         self.check_index()
         try:
-            found = await super()._read(chain, stop, take)
+            found = await self._catch_up(chain, stop, take, on_batch)
             self.index.head = found.head
             self._forget_rungs(found.head.published)
             self.index.check_complete(str(self.log))

@@ -201,6 +201,21 @@ def test_deleting_what_no_snapshot_covers_is_said_so(copied, capsys):
     assert main(["delete", "--config", copied, "nobody", "--to", "1", "--yes"]) == 1
 
 
+@broker
+def test_everything_is_deleted_with_the_snapshots(copied, capsys):
+    assert main(["delete", "--config", copied, "account-1", "--everything"]) == 2
+    assert "all events of 'account-1' (up to 4) and all its snapshots" in capsys.readouterr().err
+    told = rows(capsys, "delete", "--config", copied, "account-1", "--everything", "--yes", "--json")
+    assert told == [{"persistence_id": "account-1", "deleted_to": 4}]
+    assert trio.run(deleted_to, copied) == 4
+    assert main(["snapshots", "--config", copied, "account-1"]) == 1
+
+
+def test_a_deletion_says_how_far():
+    for arguments in ([], ["--to", "1", "--everything"]):
+        assert main(["delete", "x", *arguments, "--yes"]) == 2
+
+
 def test_without_a_word_about_the_mapper_nothing_is_deleted(capsys):
     """What was not published is published first, and must not go to the wrong topic."""
     assert main(["delete", "x", "--to", "1", "--yes", "--bootstrap-servers", "127.0.0.1:1"]) == 2

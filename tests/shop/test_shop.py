@@ -109,7 +109,7 @@ async def test_many_customers_at_once_never_get_more_than_there_is(memory_persis
 def test_a_day_in_the_shop(kafka_server, kafka_prefix):
     """The program as people run it."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
-    command = [sys.executable, "-m", "examples.shop", kafka_server.bootstrap_servers, kafka_prefix]
+    command = [sys.executable, "-m", "examples.shop", "day", kafka_server.bootstrap_servers, kafka_prefix]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd=ROOT, timeout=120)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [

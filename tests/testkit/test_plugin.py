@@ -130,6 +130,16 @@ async def test_persistence(persistence, round):
     assert (code, "3 passed" in said) == (0, True), said
 
 
+@pytest.mark.parametrize("kind", ["async def", "def"])
+def test_where_nothing_runs_trio_tests_the_fixtures_say_what_is_missing(run_pytest, kind):
+    """Instead of "async def functions are not natively supported", or a coroutine where a persistence should be."""
+    code, said = run_pytest(f"{kind} test_it(memory_persistence): pass")
+
+    assert code == 1
+    assert "trio_mode = true" in said, said
+    assert "@pytest.mark.trio" in said, said
+
+
 def test_journal_goes_with_anyios_plugin_on_trio_and_the_server_with_asyncio(run_pytest, zookeeper_server):
     code, said = run_pytest(
         """
