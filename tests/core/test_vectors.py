@@ -84,7 +84,7 @@ def test_a_stored_record_is_read(vector):
     events = decode_entries(found, Untyped(), "t[0]@1")
     assert events == [expected(vector, entry) for entry in vector["entries"]]
     if "claimant" in vector:
-        assert list(decode_claimant(found.entries, "t[0]@1")) == vector["claimant"]
+        assert decode_claimant(found.entries, "t[0]@1") == Claimant(*vector["claimant"])
 
 
 @of_each("records")

@@ -55,8 +55,8 @@ function item(fields) {
   return fields.map((field) => (field instanceof Uint8Array ? hex(field) : typeof field === 'string' ? field : Number(field)))
 }
 
-function claimant([host, processId, timestamp]) {
-  return [host, Number(processId), Number(timestamp)]
+function claimant([host, processId, timestamp, ...address]) {
+  return [host, Number(processId), Number(timestamp), ...address]
 }
 
 function publishedEvent(value) {
