@@ -106,11 +106,11 @@ async def test_two_processes_are_told_of_each_other(kafka_server, kafka_prefix, 
                     env=os.environ | {"PYTHONPATH": paths},
                 )
             )
-            other = int(await process.stdout.receive_some())
+            other = int(await line_of(process))
 
             async def rival_writes():
                 await process.stdin.send_all(b"write\n")
-                return (await process.stdout.receive_some()).decode()
+                return await line_of(process)
 
             assert await rival_writes() == "stored\n"
             since = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
@@ -125,6 +125,16 @@ async def test_two_processes_are_told_of_each_other(kafka_server, kafka_prefix, 
             assert re.search(rf"WriterFenced .* by process {os.getpid()} on host-a at {since}", await rival_writes())
             assert [await journal.highest_sequence_nr(pid) for pid in ("mine", rival.ID)] == [2, 1]
             await process.stdin.aclose()
+
+
+async def line_of(process):
+    """The next line that a process prints, however it comes through the pipe."""
+    line = b""
+    while not line.endswith(b"\n"):
+        more = await process.stdout.receive_some()
+        assert more, f"the process ended after {line!r}"
+        line += more
+    return line.decode()
 
 
 async def test_space_comes_back(kafka_server, kafka_prefix):
