@@ -252,6 +252,7 @@ class Shards:
 
     async def map(self) -> Mapping[int, str]:
         """Look who has which shard: the addresses by the numbers of the shards; as `owner`, for all of them."""
+        await trio.lowlevel.checkpoint_if_cancelled()
         return {partition: await self._owner_of(partition) for partition in range(self._partitions)}
 
     async def _owner_of(self, partition: int) -> str:

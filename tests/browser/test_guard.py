@@ -90,5 +90,5 @@ async def test_no_page_loads_anything_from_elsewhere_or_is_kept(app, headers):
     assert found["referrer-policy"] == "no-referrer"
 
 
-async def test_two_browsers_on_one_host_have_cookies_of_their_own():
+def test_two_browsers_on_one_host_have_cookies_of_their_own():
     assert Guard(page, TOKEN).cookie != Guard(page, "another-token").cookie
