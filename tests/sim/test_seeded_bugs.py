@@ -282,12 +282,12 @@ def a_deletion_cuts_at_the_head(patch) -> None:
 def a_reader_stops_short(patch) -> None:
     read_on = reading._read_on
 
-    async def short(driver, log, follower, stop, on_counted):
+    async def short(driver, log, follower, stop, told, on_batch):
         if stop is None:
-            return await read_on(driver, log, follower, stop, on_counted)
+            return await read_on(driver, log, follower, stop, told, on_batch)
         scan = await driver.scan(log, follower.position or None, stop)
         reading._fold(
-            follower, log, [record for record in scan.records if record.offset < stop], scan.range.start, on_counted
+            follower, log, [record for record in scan.records if record.offset < stop], scan.range.start, told
         )
         follower.position = max(follower.position, stop)
         return None

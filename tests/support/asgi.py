@@ -95,6 +95,6 @@ async def following(app, path: str, **headers: str):
             await app(scope_of(path, {"host": "localhost", **headers}), receive, send)
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(run)
+        nursery.start_soon(run)  # noqa: ASYNC113 - the pieces say when it has begun
         yield pieces
         left.set()
