@@ -149,7 +149,8 @@ class CommandRefused(UsageError):  # noqa: N818 - named as the state
 
     def __init__(self, message: str, kind: str = "", reason: str = "") -> None:
         super().__init__(message)
-        self.kind, self.reason = kind, reason
+        self.kind: str = kind
+        self.reason: str = reason
 
 
 class EventRejected(UsageError, ValueError):  # noqa: N818
@@ -274,7 +275,8 @@ class WriteNotSent(BrokerError, TimeoutError):  # noqa: N818
 class CommandExpired(BrokerError, TimeoutError):  # noqa: N818
     """The owner of a shard came to a command after its time, and did not execute it."""
 
-    certain, retriable = "Nothing of the command is stored.", True
+    certain = "Nothing of the command is stored."
+    retriable = True
 
 
 class PublicationPending(BrokerError):  # noqa: N818

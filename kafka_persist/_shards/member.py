@@ -56,9 +56,9 @@ class Member:
         self._workers: dict[Log, Worker] = {}
         self._undecided: dict[Log, Undecided] = {}
         self._leaving = False
-        self.changed = trio.Event()
+        self.changed: trio.Event = trio.Event()
         """Set, and replaced, when a shard has come or gone."""
-        self.problem = ""
+        self.problem: str = ""
         """Why the group cannot be served; "" if it can."""
 
     def __repr__(self) -> str:

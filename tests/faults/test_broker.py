@@ -138,7 +138,7 @@ async def test_a_journal_may_be_opened_before_its_broker_is_up(rough, kafka_pref
 
 @pytest.fixture(scope="module")
 def victims(rough) -> Victims:
-    return Victims(rough.server, seed=1)
+    return Victims(rough.server, seed=1, layout="topic-per-id")
 
 
 @pytest.mark.parametrize(
