@@ -15,7 +15,6 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import trio
-import trio.testing
 
 from .own_code import is_own
 
@@ -91,11 +90,10 @@ async def pauses() -> AsyncGenerator[ThreadPause]:
     idle = sum(thread.name.startswith("Trio thread") for thread in threading.enumerate())
     limiter = trio.CapacityLimiter(idle + 1)
     async with trio.open_nursery() as nursery:
-        for _ in range(idle):
-            nursery.start_soon(_occupy, done, limiter)
-        await trio.testing.wait_all_tasks_blocked()
-        threading.settrace(made.trace)
         try:
+            for _ in range(idle):
+                await nursery.start(_occupy, done, limiter)
+            threading.settrace(made.trace)
             yield made
         finally:
             threading.settrace(None)
@@ -104,5 +102,16 @@ async def pauses() -> AsyncGenerator[ThreadPause]:
             done.set()
 
 
-async def _occupy(done: threading.Event, limiter: trio.CapacityLimiter) -> None:
-    await trio.to_thread.run_sync(done.wait, limiter=limiter)
+async def _occupy(  # noqa: ASYNC128 - the thread calls it
+    done: threading.Event,
+    limiter: trio.CapacityLimiter,
+    *,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    def hold() -> None:
+        trio.from_thread.run_sync(
+            task_status.started
+        )  # from here on it has its name: it is not taken for a store's thread
+        done.wait()
+
+    await trio.to_thread.run_sync(hold, limiter=limiter)
