@@ -109,9 +109,7 @@ async def _occupy(  # noqa: ASYNC128 - the thread calls it
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     def hold() -> None:
-        trio.from_thread.run_sync(
-            task_status.started
-        )  # from here on it has its name: it is not taken for a store's thread
+        trio.from_thread.run_sync(task_status.started)  # it has its name now: nobody takes it for a store's thread
         done.wait()
 
     await trio.to_thread.run_sync(hold, limiter=limiter)
