@@ -145,6 +145,21 @@ class Probe:
                 if error.args[0].code() == KafkaError._TRANSPORT:  # noqa: SLF001 - its public name
                     _pause_for(_DYING, checkpoint)  # a broker that dies hangs up first
                 raise ServerStateError(f"topic {name} cannot be created: {error.args[0].str()}") from error
+        self._wait_until_led(set(names), seconds, checkpoint)
+
+    def _wait_until_led(self, names: set[str], seconds: float, checkpoint: Callable[[], None]) -> None:
+        """A KRaft controller has made a topic before the brokers have heard of it."""
+        deadline = time.monotonic() + seconds
+        while True:
+            metadata = self._metadata(_ANSWER_WITHIN)
+            for name, topic in {} if metadata is None else metadata.topics.items():
+                if topic.partitions and all(one.leader != _NOBODY for one in topic.partitions.values()):
+                    names.discard(name)
+            if not names:
+                return
+            if time.monotonic() > deadline:
+                raise ServerStateError(f"created, but without a leader after {seconds:g} s: {', '.join(sorted(names))}")
+            _pause_for(_ASK_AGAIN, checkpoint)
 
     def controller(self) -> int:
         """The id of the controller as the metadata names it; -1 if there is none. Not for KRaft, where it is any broker."""

@@ -6,6 +6,7 @@ import re
 import socket
 import stat
 import uuid
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -38,8 +39,11 @@ def read_one(server, topic):
 
 def listening(pid):
     """The addresses on which a process listens, from the kernel's tables."""
-    inodes = {link.readlink().name for link in Path(f"/proc/{pid}/fd").iterdir() if "socket:" in str(link.readlink())}
-    inodes = {int(re.search(r"\d+", name)[0]) for name in inodes}
+    inodes = set()
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # closed meanwhile
+            if match := re.match(r"socket:\[(\d+)\]", str(link.readlink())):
+                inodes.add(int(match[1]))
     found = set()
     for table, family in (("tcp", socket.AF_INET), ("tcp6", socket.AF_INET6)):
         for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:
