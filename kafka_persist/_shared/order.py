@@ -60,6 +60,10 @@ class CallOrder:
     def __repr__(self) -> str:
         return f"<CallOrder {len(self._queues)} ids are being claimed>"
 
+    def holds(self, persistence_ids: Iterable[str]) -> bool:
+        """Whether one of the ids is being claimed: calls of the others take effect as they are made."""
+        return bool(self._queues) and any(name in self._queues for name in persistence_ids)
+
     @asynccontextmanager
     async def claiming(self, persistence_id: str) -> AsyncIterator[None]:
         """Hold an id for a claim: after the calls that were made before, and before those that come meanwhile."""

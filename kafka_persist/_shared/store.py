@@ -204,8 +204,11 @@ class SharedJournal(KafkaJournal):
         calls: list[Call[None]] = []
 
         def begin() -> None:
-            ids = (item.persistence_id for item in _items_of(batch))
-            calls.append(self._order.begin(ids, partial(self._hand_over, batch)))
+            ids = [item.persistence_id for item in _items_of(batch)]
+            if self._order.holds(ids):
+                calls.append(self._order.begin(ids, partial(self._hand_over, batch)))
+            else:  # the usual case
+                self._hand_over(batch)
 
         try:
             if not await self._gate.enter(batch.size, batch.send_by, begin):
