@@ -15,6 +15,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import trio
+import trio.testing
 
 from .own_code import is_own
 
@@ -86,13 +87,18 @@ async def pauses() -> AsyncGenerator[ThreadPause]:
     if threading.gettrace() is not None:
         yield made
         return
-    done = threading.Event()
+    begun, done = threading.Semaphore(0), threading.Event()
     idle = sum(thread.name.startswith("Trio thread") for thread in threading.enumerate())
     limiter = trio.CapacityLimiter(idle + 1)
     async with trio.open_nursery() as nursery:
         try:
             for _ in range(idle):
-                await nursery.start(_occupy, done, limiter)
+                nursery.start_soon(_occupy, begun, done, limiter)
+            await trio.testing.wait_all_tasks_blocked()
+            for _ in range(idle):
+                begun.acquire(
+                    timeout=1
+                )  # blocks for a moment, on purpose: an autojump clock would take a wait of Trio's for idleness
             threading.settrace(made.trace)
             yield made
         finally:
@@ -102,14 +108,9 @@ async def pauses() -> AsyncGenerator[ThreadPause]:
             done.set()
 
 
-async def _occupy(  # noqa: ASYNC128 - the thread calls it
-    done: threading.Event,
-    limiter: trio.CapacityLimiter,
-    *,
-    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
-) -> None:
+async def _occupy(begun: threading.Semaphore, done: threading.Event, limiter: trio.CapacityLimiter) -> None:
     def hold() -> None:
-        trio.from_thread.run_sync(task_status.started)  # it has its name now: nobody takes it for a store's thread
+        begun.release()  # the thread has its name now: nobody takes it for a store's
         done.wait()
 
     await trio.to_thread.run_sync(hold, limiter=limiter)
