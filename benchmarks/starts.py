@@ -148,7 +148,7 @@ def wait_for(log: Path, words: tuple[str, ...]) -> None:
         rest = ""
         while not any(word in rest for word in words):
             assert time.perf_counter() < limit, log.read_text("utf-8", "replace")[-3_000:]
-            time.sleep(0.01)
+            time.sleep(0.01)  # a log tells nobody that it has grown
             rest = rest[-200:] + lines.read()
 
 
@@ -179,7 +179,7 @@ def bare_container() -> float:
         try:
             while STARTED[1].encode() not in container.logs():
                 assert time.perf_counter() - began < TIMEOUT, container.logs()
-                time.sleep(0.005)
+                time.sleep(0.005)  # as above; its log comes through the engine
             return time.perf_counter() - began
         finally:
             container.remove(force=True, v=True)

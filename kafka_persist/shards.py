@@ -19,7 +19,7 @@ from ._live.policy import ReopenPolicy
 from ._live.registry import AnyType, Registry
 from ._live.tally import Health, Tally
 from ._shards.asking import Asker, Request
-from ._shards.executing import RETRIED, Decider, Executor
+from ._shards.executing import RETRIED, Decider, Executor, Raised
 from ._shards.guarding import ShardJournal
 from ._shards.member import Member, holds
 from ._shards.opening import Opening, ShardOptions, ShardStatistics, check_opening, types_by_name, wall_clock
@@ -196,10 +196,12 @@ class Shards:
             if key:
                 return await self._entities.execute_once(type_, id_, key, decider, *args, **kwargs)
             return await self._entities.execute(type_, id_, decider, *args, **kwargs)
+        except Raised as raised:
+            raise _refused(type_.persistence_id(id_), raised.error) from raised.error
         except RETRIED:
             raise
         except Exception as error:
-            raise _refused(type_.persistence_id(id_), type(error).__name__, str(error)) from error
+            raise _refused(type_.persistence_id(id_), error) from error
 
     def _name(self, type_: AnyType, command: Callable[..., Any]) -> str:
         self._check_known(type_)
@@ -219,7 +221,7 @@ class Shards:
             case Outcome.VALUE:
                 return load_payload(self._serializer, answer.content)
             case Outcome.REFUSED:
-                raise _refused(persistence_id, *answer.content)
+                raise _refusal(persistence_id, *answer.content)
             case Outcome.EXPIRED:
                 raise CommandExpired(f"{printable(persistence_id)}: {answer.content[1]}").about(persistence_id)
 
@@ -284,7 +286,11 @@ class Shards:
         return Health(not problems, problems)
 
 
-def _refused(persistence_id: str, kind: str, reason: str) -> CommandRefused:
+def _refused(persistence_id: str, error: Exception) -> CommandRefused:
+    return _refusal(persistence_id, type(error).__name__, str(error))
+
+
+def _refusal(persistence_id: str, kind: str, reason: str) -> CommandRefused:
     told = f"{kind}: {reason}" if reason else kind
     return CommandRefused(f"{printable(persistence_id)} refused the command: {told}", kind, reason).about(
         persistence_id

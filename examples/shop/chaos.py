@@ -73,7 +73,7 @@ async def ask_until_answered(told: Told, port: int, *request: object) -> tuple[i
         except (OSError, trio.TooSlowError, trio.BrokenResourceError):
             pass
         told.repeated += 1
-        await trio.sleep(0.2)
+        await trio.sleep(0.2)  # as a person would: a service that is down tells nobody when it is back
 
 
 async def customer(number: int, port: int, told: Told, ends: float, rng: random.Random) -> None:

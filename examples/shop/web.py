@@ -130,4 +130,4 @@ class Live:
                 before = found
                 message = f"data: {json.dumps(found)}\n\n".encode()
                 await send({"type": "http.response.body", "body": message, "more_body": True})
-            await trio.sleep(0.3)
+            await trio.sleep(0.3)  # a database tells nobody; so often a person can look

@@ -5,7 +5,8 @@
 * `ids`, `show`, `tail`, `snapshots`, `state`: what is stored. `stores` opens it so that nothing is taken over or created;
   `plain_json` is plain data as JSON, and back.
 * `verify`: walks the logs and reports; `verifiers` know which logs there are in each layout.
-* `exporting`, `importing`: ids as lines of JSON, and back; `portable` is their format (pure). `copying`: from journal to journal. `deleting`: old events, or
+* `exporting`, `importing`: ids as lines of JSON, and back; `portable` is their format (pure), `portable_io` stores it and
+  reads it back. `copying`: from journal to journal. `deleting`: old events, or
   all of an id. `progress`: how far long work is.
 * `browse`: a page that shows what is stored; the page itself is `_browser`.
 * `settings`: the configuration in effect. `completion`: for shells.

@@ -15,13 +15,14 @@ import trio
 from ..config import Config, load_config
 from ..errors import PersistenceError, UsageError, printable
 from ..journal import KafkaJournal, open_journal
-from ..model import AtomicWrite, PersistentRepr, SelectedSnapshot, SelectionCriteria, SnapshotMetadata
+from ..model import PersistentRepr, SelectedSnapshot, SelectionCriteria, SnapshotMetadata
 from ..publishing import EmptyEventTopicMapper
 from ..serialization import RawSerializer
 from ..snapshots import KafkaSnapshotStore, open_snapshot_store
 from .frame import DONE, FOUND, Command, Source, agreed, with_json, with_source, with_yes
 from .output import Listing, note
 from .portable import Digest, event_line, snapshot_line
+from .portable_io import digest_of, write_events
 from .progress import Progress
 from .stores import for_writing, open_journal_for_reading, open_snapshots_for_reading, snapshots_apart
 
@@ -83,6 +84,10 @@ class Side:
 
     journal: KafkaJournal
     store: KafkaSnapshotStore
+
+    async def digest_of(self, persistence_id: str, floor: int, last: int, snapshot: int | None) -> Digest:
+        """The digest of an id's events above `floor` up to `last`, and of one of its snapshots."""
+        return await digest_of(self.journal, self.store, persistence_id, snapshot, above=floor, up_to=last)
 
 
 @attrs.define(eq=False)
@@ -159,7 +164,7 @@ class Copy:
             await _save(after.store, snapshot)
         await after.journal.delete_to(persistence_id, floor)
         number = None if snapshot is None else snapshot.metadata.sequence_nr
-        if (await digest_of(after, persistence_id, floor, highest, number)).value != digest.value:
+        if (await after.digest_of(persistence_id, floor, highest, number)).value != digest.value:
             raise UsageError(f"{name}: what was read back is not what was copied")
         self.ids += 1
         self.progress.add_id()
@@ -178,8 +183,8 @@ class Copy:
             UsageError: they have not.
         """
         floor = max(before.journal.deleted_to(persistence_id) or 0, after.journal.deleted_to(persistence_id) or 0)
-        digest = await digest_of(before, persistence_id, floor, there, None)
-        if there and (await digest_of(after, persistence_id, floor, there, None)).value != digest.value:
+        digest = await before.digest_of(persistence_id, floor, there, None)
+        if there and (await after.digest_of(persistence_id, floor, there, None)).value != digest.value:
             raise UsageError(
                 f"{printable(persistence_id)} has other events where it would be copied to: nothing is overwritten"
             )
@@ -196,10 +201,7 @@ class Copy:
         waiting: list[PersistentRepr] = []
 
         async def write() -> None:
-            results = await after.write([AtomicWrite([attrs.evolve(event, writer=writer)]) for event in waiting])
-            for event, rejection in zip(waiting, results, strict=True):
-                if rejection is not None:
-                    raise UsageError(f"event {event.sequence_nr} of {printable(persistence_id)}: {rejection.reason}")
+            await write_events(after, [attrs.evolve(event, writer=writer) for event in waiting])
             self.copied += len(waiting)
             self.progress.add(len(waiting))
             waiting.clear()
@@ -225,21 +227,6 @@ async def _save(store: KafkaSnapshotStore, found: SelectedSnapshot) -> None:
         persistence_id=metadata.persistence_id, sequence_nr=metadata.sequence_nr, metadata=metadata.metadata
     )
     await store.save(copied, found.snapshot)
-
-
-async def digest_of(side: Side, persistence_id: str, floor: int, last: int, snapshot: int | None) -> Digest:
-    """The digest of an id's events above `floor` up to `last`, and of one of its snapshots."""
-    digest = Digest()
-    if last > floor:
-        async with side.journal.replay(persistence_id, from_sequence_nr=floor + 1, to_sequence_nr=last) as events:
-            async for event in events:
-                digest.add(event_line(event))
-    if snapshot is not None:
-        exactly = SelectionCriteria(min_sequence_nr=snapshot, max_sequence_nr=snapshot)
-        found = await side.store.load(persistence_id, exactly)
-        if found is not None:
-            digest.add(snapshot_line(found))
-    return digest
 
 
 @asynccontextmanager

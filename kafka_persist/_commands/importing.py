@@ -14,14 +14,15 @@ import trio
 from ..config import Config
 from ..errors import UsageError, printable
 from ..journal import KafkaJournal, open_journal
-from ..model import AtomicWrite, PersistentRepr, SelectionCriteria, SnapshotMetadata
+from ..model import PersistentRepr, SnapshotMetadata
 from ..publishing import EmptyEventTopicMapper
 from ..serialization import RawSerializer
 from ..snapshots import KafkaSnapshotStore, open_snapshot_store
 from .frame import DONE, Command, Source, agreed, with_json, with_source, with_yes
 from .output import as_json as json_text
 from .output import note
-from .portable import Digest, IdEnd, Snapshot, event_line, read, snapshot_line
+from .portable import IdEnd, Snapshot, read
+from .portable_io import digest_of, write_events
 from .progress import Progress
 from .stores import for_writing, open_snapshots_for_reading, snapshots_apart
 
@@ -183,10 +184,7 @@ class Target:
 
     async def _write(self) -> None:
         waiting, self._waiting = self._waiting, []
-        results = await self.journal.write([AtomicWrite([event]) for event in waiting])
-        for event, rejection in zip(waiting, results, strict=True):
-            if rejection is not None:
-                raise UsageError(f"event {event.sequence_nr} of {printable(event.persistence_id)}: {rejection.reason}")
+        await write_events(self.journal, waiting)
 
     async def finish(self, end: IdEnd) -> None:
         """Store the rest of an id, and compare it with the file.
@@ -204,20 +202,8 @@ class Target:
             await self.store.save(metadata, snapshot.payload)
         if end.deleted_to:  # else an entity would not notice that events are missing which it needs
             await self.journal.delete_to(name, end.deleted_to)
-        digest = await self._digest(name, None if snapshot is None else snapshot.sequence_nr)
+        digest = await digest_of(self.journal, self.store, name, None if snapshot is None else snapshot.sequence_nr)
         if digest.value != end.digest:
             raise UsageError(
                 f"{printable(name)}: what was read back is not what was exported ({digest.value}, not {end.digest})"
             )
-
-    async def _digest(self, persistence_id: str, snapshot_nr: int | None) -> Digest:
-        digest = Digest()
-        async with self.journal.replay(persistence_id) as events:
-            async for event in events:
-                digest.add(event_line(event))
-        if snapshot_nr is not None:
-            criteria = SelectionCriteria(min_sequence_nr=snapshot_nr, max_sequence_nr=snapshot_nr)
-            found = await self.store.load(persistence_id, criteria)
-            if found is not None:
-                digest.add(snapshot_line(found))
-        return digest

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import attrs
@@ -56,6 +56,14 @@ class Executed(NamedTuple):
     failure: PersistenceError | None = None
 
 
+class Raised(Exception):  # noqa: N818 - says what happened
+    """A command's function raised `error`, whatever that says of itself: the command is refused, and not tried again."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error: Exception = error
+
+
 class Decider:
     """A command's function, which remembers what kind of answer it gives; called at most once for each attempt.
 
@@ -74,7 +82,12 @@ class Decider:
 
     def __call__(self, state: object, *args: Any, **kwargs: Any) -> Any:
         self.called, self.value = True, None
-        decided = self._decide(state, *args, **kwargs)
+        try:
+            decided = self._decide(state, *args, **kwargs)
+            if isinstance(decided, Iterator):
+                decided = tuple(decided)  # a generator raises here, too
+        except Exception as error:
+            raise Raised(error) from error
         if isinstance(decided, Reply):
             self.value = dump_payload(self._serializer, decided.value)
         return decided
@@ -219,12 +232,14 @@ class Executor:
         try:
             found = await self._decide(each.persistence_id, type_, command.key, decider, args, kwargs)
             attempt.answers[each.offset] = decider.answer(found)
+        except Raised as raised:
+            attempt.answers[each.offset] = refused(raised.error)
         except RETRIED as error:
             attempt.failures.append(error)
             if each.offset in part.writes:  # if it is stored all the same, this is what it returned
                 events = tuple(event.payload for event in part.writes[each.offset].events)
                 attempt.answers[each.offset] = decider.answer(events)
-        except Exception as error:  # noqa: BLE001 - a command refuses by raising, whatever it is
+        except Exception as error:  # noqa: BLE001 - what it returned cannot be stored, its entity is damaged: its own matter
             attempt.answers[each.offset] = refused(error)
 
     def _understood(self, command: Command) -> tuple[EntityType[Any, Any], Decider, list[Any], dict[str, Any]]:

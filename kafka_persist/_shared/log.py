@@ -81,6 +81,11 @@ class SharedLog(IndexedLog):
         """Called when another process tried to delete events and was too slow."""
 
     @property
+    def sends_soon(self) -> bool:
+        """See `IdLog.sends_soon`; not while it is open what became of the record in flight."""
+        return not self._settling and super().sends_soon
+
+    @property
     def owned(self) -> bool:
         """Whether this process holds the log, as far as it knows."""
         return bool(self.owner) and self.chain.head.writer == self.owner and not self.failure

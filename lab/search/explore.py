@@ -14,6 +14,7 @@ from typing import Final
 
 import attrs
 
+from .command import Found
 from .process import Moves, Process, initial
 from .rule import Rule
 from .world import FOREIGN_CUT, Violation, World
@@ -51,27 +52,6 @@ class Profile:
     truncations: int = 0
     misuse: bool = False
     states: int | None = None
-
-
-@attrs.frozen
-class Found:
-    """What a search found.
-
-    Attributes:
-        states: how many different states were met.
-        steps: how many steps were searched completely.
-        logs: how many different logs were met.
-        seconds: how long it took.
-        violation: what is broken; None if nothing is.
-        path: the steps that lead there, if they were recorded.
-    """
-
-    states: int
-    steps: int
-    logs: int
-    seconds: float
-    violation: str | None = None
-    path: tuple[str, ...] = ()
 
 
 @attrs.frozen

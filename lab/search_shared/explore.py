@@ -12,6 +12,7 @@ from typing import NamedTuple
 import attrs
 
 from kafka_persist._core.items import State as Deleted
+from lab.search.command import Found
 
 from .process import Effects, Moves, Process
 from .protocol import Protocol
@@ -95,27 +96,6 @@ class Profile:
         return tuple((name, getattr(self, name)) for name in names)
 
 
-@attrs.frozen
-class Found:
-    """What a search found.
-
-    Attributes:
-        states: how many different ones.
-        logs: how many different logs.
-        steps: how deep it went.
-        seconds: how long it took.
-        violation: the broken promise; None if there is none.
-        path: the way there, if it was remembered.
-    """
-
-    states: int
-    logs: int
-    steps: int
-    seconds: float
-    violation: str | None = None
-    path: tuple[str, ...] = ()
-
-
 State = tuple[int, ...]
 """The numbers of the log, the rest and each process."""
 
@@ -158,7 +138,7 @@ class Search:
                 steps += 1
         except _Broken as broken:
             violation, path = broken.text, self._path(broken.state)
-        return Found(len(seen), len(self.world.logs), steps, time.monotonic() - started, violation, path)
+        return Found(len(seen), steps, len(self.world.logs), time.monotonic() - started, violation, path)
 
     def _step(self, frontier: list[State], seen: set[State]) -> list[State]:
         following: list[State] = []

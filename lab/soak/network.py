@@ -45,7 +45,7 @@ class Network:
         chosen = self.chances.sample(links, self.chances.randint(2, len(links)))
         for link in chosen:
             self._way()(link)
-            time.sleep(self.chances.uniform(0, 1.5))
+            time.sleep(self.chances.uniform(0, 1.5))  # how long faults last is for the seed to say, here and below
         for link in self.chances.sample(chosen, len(chosen)):
             link.heal()
             time.sleep(self.chances.uniform(0, 1.5))

@@ -137,3 +137,15 @@ def stored(filled, monkeypatch):
     monkeypatch.chdir(filled.folder)
     monkeypatch.setattr(sys, "path", sys.path.copy())
     return filled
+
+
+@pytest.fixture
+def other(stored, tmp_path):
+    """The configuration of an empty journal in the other layout."""
+    config = (stored.folder / "config.toml").read_text()
+    was = "shared" if "shared" in config else "topic-per-id"
+    (to,) = LAYOUTS.keys() - {was}
+    config = config.replace(LAYOUTS[was], "").replace(stored.prefix, f"i{uuid.uuid4().hex[:8]}-") + LAYOUTS[to]
+    path = tmp_path / "other.toml"
+    path.write_text(config)
+    return str(path)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import uuid
 
 import pytest
 import trio
@@ -14,21 +13,7 @@ from kafka_persist._commands import copying
 from kafka_persist.errors import BrokerError
 from tests.support.writer import Writer
 
-from .conftest import LAYOUTS
-
 pytestmark = pytest.mark.broker
-
-
-@pytest.fixture
-def other(stored, tmp_path):
-    """The configuration of an empty journal in the other layout."""
-    config = (stored.folder / "config.toml").read_text()
-    was = "shared" if "shared" in config else "topic-per-id"
-    (to,) = LAYOUTS.keys() - {was}
-    config = config.replace(LAYOUTS[was], "").replace(stored.prefix, f"i{uuid.uuid4().hex[:8]}-") + LAYOUTS[to]
-    path = tmp_path / "other.toml"
-    path.write_text(config)
-    return str(path)
 
 
 def copied(stored, other, capsys, *arguments, code=0):

@@ -12,8 +12,6 @@ from kafka_persist import CorruptRecord, load_config, open_journal
 from kafka_persist.__main__ import main
 from kafka_persist._commands.portable import END, HEADER, OVER, read
 
-from .conftest import LAYOUTS
-
 broker = pytest.mark.broker
 
 
@@ -23,18 +21,6 @@ def export(stored, capsys, tmp_path):
     path = tmp_path / "export.jsonl"
     assert "4 events of 2 ids" in stored.run(capsys, "export", "--all", "--output", str(path)).err
     return path
-
-
-@pytest.fixture
-def other(stored, tmp_path):
-    """The configuration of an empty journal in the other layout."""
-    config = (stored.folder / "config.toml").read_text()
-    was = "shared" if "shared" in config else "topic-per-id"
-    (to,) = LAYOUTS.keys() - {was}
-    config = config.replace(LAYOUTS[was], "").replace(stored.prefix, f"i{uuid.uuid4().hex[:8]}-") + LAYOUTS[to]
-    path = tmp_path / "other.toml"
-    path.write_text(config)
-    return str(path)
 
 
 def rows(capsys, *arguments, code=0):

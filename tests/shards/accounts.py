@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import attrs
 
-from kafka_persist import EntityType, Reply
+from kafka_persist import BrokerError, EntityType, Reply, WriteOutcomeUnknown
 
 
 class InsufficientFunds(Exception):  # noqa: N818 - the name is what the tests look for
@@ -42,9 +42,18 @@ def store_unregistered(state: int) -> list:
     return [[1, Unregistered()]]
 
 
+def blame_the_broker(state: int) -> list:
+    raise WriteOutcomeUnknown("what another service of the program said")
+
+
+def blame_it_late(state: int):
+    yield [1, ""]
+    raise BrokerError("what another service of the program said")
+
+
 account = EntityType(
     "account",
     initial=0,
     evolve=evolve,
-    commands=[deposit, withdraw, balance, give_back_unregistered, store_unregistered],
+    commands=[deposit, withdraw, balance, give_back_unregistered, store_unregistered, blame_the_broker, blame_it_late],
 )

@@ -12,6 +12,8 @@ from .accounts import (
     Unregistered,
     account,
     balance,
+    blame_it_late,
+    blame_the_broker,
     deposit,
     evolve,
     give_back_unregistered,
@@ -61,6 +63,20 @@ async def test_a_refusal_is_the_same_here_and_elsewhere(autojump_clock):
                 await process.shards.ask(account, "a", store_unregistered)
         assert await other.shards.ask(account, "a", deposit, 7) == ([7, ""],)
         assert await one.shards.ask(account, "a", balance) == 7
+
+
+@pytest.mark.parametrize("command", [blame_the_broker, blame_it_late], ids=lambda command: command.__name__)
+async def test_whatever_a_command_raises_refuses_it(autojump_clock, command):
+    """Also what says of a journal's call that it may succeed later: the command is not executed again and again."""
+    async with open_world(partitions=1) as world:
+        one, other = await world.start(), await world.start()
+        world.group.give(world.log(0), one.reader)
+        await one.shards.wait_here()
+        for process in (one, other):
+            with trio.fail_after(20), pytest.raises(CommandRefused, match="what another service of the program said"):
+                await process.shards.ask(account, "a", command)
+            assert await process.shards.ask(account, "a", balance) == 0
+        assert one.shards.statistics().failures == 0
 
 
 async def test_a_command_that_cannot_be_stored_does_not_hold_others_up(autojump_clock):

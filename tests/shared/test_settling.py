@@ -267,3 +267,21 @@ async def test_what_cannot_be_found_out_ends_the_writers_until_the_next_claim(au
         heir = await Writer(journal, "one").claim()
         assert (heir.highest, await replayed(journal, "one")) == (1, ["a"])
         assert await heir.write("c") == [None]
+
+
+async def test_claims_do_not_wait_for_a_record_that_is_being_settled(autojump_clock):
+    """Others are queued behind it, but nothing goes out before it is settled: the log itself is looked at instead."""
+    async with open_world() as world:
+        network = Script()
+        journal = await world.journal(network)
+        log = journal._shards[0].log
+        one, two = await Writer(journal, "one").claim(), await Writer(journal, "two").claim()
+        network.next = [LOST] * 4
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_stored, one, "a")
+            nursery.start_soon(_stored, two, "a")
+            while not log._settling:  # noqa: ASYNC110 - nothing tells
+                await trio.sleep(0.01)
+            assert (await Writer(journal, "three").claim()).highest == 0
+            assert log._settling
+        assert await replayed(journal, "two") == ["a"]
