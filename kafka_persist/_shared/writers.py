@@ -7,10 +7,10 @@ from uuid import UUID
 
 
 class Writers:
-    """The ids' writers, the one that claimed longest ago first.
+    """The ids' writers, the one that has claimed or written longest ago first.
 
     Args:
-        limit: how many ids may have one.
+        limit: how many ids may have one; beyond that the first one loses the id.
     """
 
     def __init__(self, limit: int) -> None:
@@ -55,12 +55,17 @@ class Writers:
         return True
 
     def has_begun(self, persistence_id: str) -> None:
-        """Something is done to an id."""
+        """Something is done to an id: it is in use, and others lose theirs first."""
         self._just_claimed.discard(persistence_id)
+        if persistence_id in self._writers:
+            self._writers.move_to_end(persistence_id)
 
     def told(self, persistence_id: str) -> str:
         """Who writes an id, for a writer that does not."""
         writer = self.get(persistence_id)
         if writer is None:
-            return "nobody has claimed it since this process took the log over, or since a write of it had an unknown outcome"
+            return (
+                "nobody has claimed it since this process took the log over, or since a write of it had an unknown outcome, or more "
+                f"than {self._limit} ids of the log have had a writer since it wrote last (max-cached-ids, divided by the logs)"
+            )
         return f"this process has claimed it for another writer ({UUID(bytes=writer)})"

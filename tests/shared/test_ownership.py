@@ -17,6 +17,7 @@ from kafka_persist import (
     WriterFenced,
 )
 from kafka_persist._shared.place import murmur2, partition_of
+from kafka_persist._shared.writers import Writers
 
 from .worlds import Writer, open_world, replayed
 
@@ -316,3 +317,14 @@ async def test_a_log_that_two_processes_take_from_each_other_is_told_of_but_not_
         await Writer(journals[0], "one").claim()
     assert [record.event for record in caplog.records] == ["log.contested"] * 3
     assert "(times since the last such line: 50)" in caplog.records[-1].getMessage()
+
+
+def test_ids_that_are_in_use_keep_their_writers():
+    """Beyond the limit the one that has neither claimed nor written for longest loses its id; and is told why."""
+    writers = Writers(2)
+    writers.set("old", b"1" * 16)
+    writers.set("idle", b"2" * 16)
+    writers.has_begun("old")
+    writers.set("new", b"3" * 16)
+    assert [writers.get(name) for name in ("old", "idle", "new")] == [b"1" * 16, None, b"3" * 16]
+    assert "more than 2 ids of the log" in writers.told("idle")
